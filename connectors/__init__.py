@@ -1,0 +1,1 @@
+"""How we talk to the outside: project-management systems, databases, files, people."""

@@ -1,0 +1,1 @@
+"""When and in what order: the nightly run and the commands."""

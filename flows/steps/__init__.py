@@ -1,0 +1,1 @@
+"""The steps of the night, plain Python; nothing in here knows Prefect."""

@@ -1,0 +1,1 @@
+"""What is true: the words, rules and shapes of Huikuan."""

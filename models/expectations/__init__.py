@@ -1,0 +1,1 @@
+"""What Great Expectations checks, built by functions; no context needed to look at them."""

@@ -1,0 +1,49 @@
+"""What flows need from connectors, as Protocols. Each has a real implementation and a fake in tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, Self
+
+from models.domain.observations import Page
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """What to pull. `cursor` is what the last complete pull left (None: everything)."""
+
+    projects: tuple[str, ...]  # identifiers or ids; empty: all the account can see
+    cursor: str | None
+    full: bool
+    now: datetime  # aware UTC: the moment the run began
+
+
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """What `huikuan check` says of a connection."""
+
+    account: str
+    projects: int
+    milestones: int | None = None
+    rate_left: str | None = None
+    missing: tuple[str, ...] = ()  # permissions that are missing
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A connection to one project-management system. Used as an async context manager."""
+
+    name: str
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def check(self) -> Reachability:
+        """Who we are and what we may see. Raises SourceError with a sentence for the operator."""
+
+    def pull(self, request: PullRequest) -> AsyncIterator[Page]:
+        """All that changed since the cursor, page by page; the last page carries the new cursor."""
