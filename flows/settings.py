@@ -1,0 +1,1 @@
+"""Settings: `huikuan.toml` and the environment, checked; the only reader of both."""
