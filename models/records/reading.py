@@ -1,0 +1,254 @@
+"""Reading YAML with places: every value knows its file, line and key path; all problems are collected.
+
+Amounts never pass through a binary float: a number is read from its text.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import yaml
+
+from models.domain.findings import Finding, Place, Severity
+from models.domain.money import MoneyError, exact_fraction, to_minor
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Unreadable(Exception):  # noqa: N818 - control flow: its finding is already written down
+    """This value cannot be used; the finding is in the report."""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known words nearest to a mistyped one, for a message; empty if none is near."""
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return ", ".join(near)
+
+
+@dataclass(slots=True)
+class Report:
+    """The findings of one file, with the contract now being read."""
+
+    file: str
+    contract: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(
+        self, code: str, line: int | None, path: str, *, severity: Severity = Severity.ERROR, **params: object
+    ) -> None:
+        """Write a finding down."""
+        place = Place(file=self.file, line=line, contract=self.contract, path=path or None)
+        self.findings.append(Finding(code, severity, place, params))
+
+    @property
+    def errors(self) -> int:
+        """How many errors so far."""
+        return sum(f.severity is Severity.ERROR for f in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One YAML node with its key path."""
+
+    node: yaml.Node
+    path: str
+    report: Report
+
+    @property
+    def line(self) -> int:
+        """The line in the file, from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    def wrong(self, code: str, **params: object) -> Unreadable:
+        """Write a finding at this place; raise what it returns."""
+        self.report.add(code, self.line, self.path, **params)
+        return Unreadable(code)
+
+    def shown(self) -> str:
+        """The value as a person would recognise it in a message."""
+        if isinstance(self.node, yaml.ScalarNode):
+            return repr(self.node.value)[:80]
+        return "a list" if isinstance(self.node, yaml.SequenceNode) else "a mapping"
+
+    # --- shapes ---
+
+    @property
+    def is_mapping(self) -> bool:
+        """A mapping?"""
+        return isinstance(self.node, yaml.MappingNode)
+
+    @property
+    def is_list(self) -> bool:
+        """A list?"""
+        return isinstance(self.node, yaml.SequenceNode)
+
+    @property
+    def is_null(self) -> bool:
+        """Empty or null?"""
+        return isinstance(self.node, yaml.ScalarNode) and self.node.tag.endswith(":null")
+
+    @property
+    def is_number(self) -> bool:
+        """A bare number?"""
+        return isinstance(self.node, yaml.ScalarNode) and self.node.tag.rpartition(":")[2] in ("int", "float")
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """The entries of a mapping; a key given twice is a finding."""
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a mapping")
+        seen: set[str] = set()
+        for key, value in self.node.value:
+            name = str(key.value)
+            here = Value(value, f"{self.path}.{name}" if self.path else name, self.report)
+            if name in seen:
+                self.report.add("DUPLICATE_KEY", int(key.start_mark.line) + 1, here.path, key=name)
+                continue
+            seen.add(name)
+            yield name, here
+
+    def fields(self, known: Iterable[str], required: Iterable[str] = ()) -> dict[str, Value]:
+        """The entries of a mapping with known keys; unknown and missing ones are findings."""
+        found = {}
+        known = tuple(known)
+        for name, value in self.items():
+            if name in known:
+                found[name] = value
+            else:
+                self.report.add(
+                    "UNKNOWN_KEY", value.line, value.path, key=name, closest=closest(name, known) or ", ".join(known)
+                )
+        for name in required:
+            if name not in found or found[name].is_null:
+                self.report.add("MISSING_KEY", self.line, self.path, key=name)
+                found.pop(name, None)
+        return found
+
+    def list(self) -> list[Value]:
+        """The entries of a list."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a list")
+        return [Value(n, f"{self.path}[{i}]", self.report) for i, n in enumerate(self.node.value)]
+
+    # --- scalars ---
+
+    def text(self) -> str:
+        """A non-empty scalar as text."""
+        if not isinstance(self.node, yaml.ScalarNode) or self.is_null or not self.node.value.strip():
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a text")
+        return str(self.node.value).strip()
+
+    def choice(self, known: Iterable[str]) -> str:
+        """One of the known words."""
+        word, known = self.text(), tuple(known)
+        if word not in known:
+            raise self.wrong("UNKNOWN_VALUE", found=word, expected=closest(word, known) or ", ".join(known))
+        return word
+
+    def flag(self) -> bool:
+        """true or false."""
+        word = self.text().lower()
+        if word not in ("true", "false", "yes", "no"):
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="true or false")
+        return word in ("true", "yes")
+
+    def whole(self, least: int = 0) -> int:
+        """A whole number of at least `least`."""
+        try:
+            number = int(self.text())
+        except ValueError:
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a whole number") from None
+        if number < least or number > 1_000_000:
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected=f"a whole number from {least}")
+        return number
+
+    def amount(self, digits: int) -> int:
+        """An exact amount in minor units, never negative."""
+        try:
+            minor = to_minor(self.text().replace(",", "").replace("_", ""), digits)
+        except MoneyError as problem:
+            raise self.wrong("AMOUNT_UNREADABLE", found=self.shown(), why=str(problem)) from None
+        if minor < 0:
+            raise self.wrong("AMOUNT_UNREADABLE", found=self.shown(), why="an amount here cannot be negative")
+        return minor
+
+    def fraction(self) -> Fraction:
+        """An exact number; with % a hundredth of it."""
+        try:
+            return exact_fraction(self.text())
+        except MoneyError as problem:
+            raise self.wrong("AMOUNT_UNREADABLE", found=self.shown(), why=str(problem)) from None
+
+    def percent(self) -> Fraction:
+        """A percentage ("30", "30%", 30) as a fraction of one, 0 to 1."""
+        text = self.text()
+        value = self.fraction() if text.endswith(("%", "％")) else self.fraction() / 100
+        if not 0 <= value <= 1:
+            raise self.wrong("PERCENT_RANGE", found=text)
+        return value
+
+    def day(self) -> date:
+        """A date written YYYY-MM-DD."""
+        try:
+            return date.fromisoformat(self.text())
+        except ValueError:
+            raise self.wrong("DATE_UNREADABLE", found=self.shown()) from None
+
+    def moment(self) -> date | datetime:
+        """A date, or an instant that says its offset from UTC."""
+        text = self.text()
+        if len(text) <= 10:
+            return self.day()
+        try:
+            instant = datetime.fromisoformat(text)
+        except ValueError:
+            raise self.wrong("DATE_UNREADABLE", found=self.shown()) from None
+        if instant.tzinfo is None:
+            raise self.wrong("INSTANT_WITHOUT_OFFSET", found=text)
+        return instant
+
+    def plain(self) -> object:
+        """The value as JSON would hold it, numbers as text; for parts that are kept but not read."""
+        if isinstance(self.node, yaml.MappingNode):
+            return {k: v.plain() for k, v in self.items()}
+        if isinstance(self.node, yaml.SequenceNode):
+            return [v.plain() for v in self.list()]
+        kind = self.node.tag.rpartition(":")[2]
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return self.node.value.lower() in ("true", "yes", "on")
+        if kind == "int":
+            return int(self.node.value.replace("_", ""))
+        return str(self.node.value) if kind != "float" else Decimal(self.node.value.replace("_", ""))
+
+
+def documents(text: str, report: Report) -> list[Value]:
+    """The documents of a YAML text; broken YAML is a finding with its line and column."""
+    if not text.strip():
+        report.add("EMPTY_FILE", None, "")
+        return []
+    try:
+        nodes = [n for n in yaml.compose_all(text, Loader=Loader) if n is not None]
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None) or getattr(problem, "context_mark", None)
+        why = getattr(problem, "problem", None) or str(problem)
+        line = mark.line + 1 if mark else None
+        report.add("YAML_BROKEN", line, "", column=mark.column + 1 if mark else "?", why=str(why))
+        return []
+    except (RecursionError, ValueError) as problem:
+        report.add("YAML_BROKEN", None, "", column="?", why=type(problem).__name__)
+        return []
+    if _has_anchor_bomb(text):
+        report.add("YAML_ALIASES", None, "")
+        return []
+    return [Value(n, "", report) for n in nodes]
+
+
+def _has_anchor_bomb(text: str) -> bool:
+    """Aliases can blow a small file up; contracts need none."""
+    return any(isinstance(t, yaml.AliasToken) for t in yaml.scan(text, Loader=Loader)) if "*" in text else False
