@@ -86,7 +86,8 @@ class Page:
 
     `snapshot_of` names projects of which, with this page, every milestone has been seen: what the store
     knows beyond those is gone at the vendor. `cursor` is set on the last page only and is committed with
-    the data; None keeps the old one. `seen` counts raw rows before mapping.
+    the data; None keeps the old one. `seen` counts raw rows before mapping. `alive` with `project_id` names
+    the only milestones of their kind (the part of the id before the colon) that a project still has.
     """
 
     observations: tuple[Observation, ...]
@@ -96,3 +97,4 @@ class Page:
     cursor: str | None = None
     seen: int = 0
     last: bool = False
+    alive: tuple[str, ...] | None = None

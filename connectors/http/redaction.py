@@ -1,0 +1,26 @@
+"""Secrets never get out: messages are built from method and path, known secrets are masked."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+
+_NAMED = re.compile(
+    r"(?i)((?:access_token|client_secret|refresh_token|tenant_access_token|api_?key|password|token|secret|authorization|key)"
+    r"[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?)[^\s\"'&,}]+"
+)
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` with the named secrets, and whatever stands behind a secret's name, as ***."""
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "***")
+    return _NAMED.sub(r"\1***", text)
+
+
+def quiet_http_logs() -> None:
+    """httpx logs full URLs at INFO, httpcore headers at DEBUG; both can carry secrets."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)

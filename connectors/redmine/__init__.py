@@ -1,0 +1,5 @@
+"""Redmine: versions, and issues of chosen trackers, as milestones."""
+
+from connectors.redmine.connector import CONNECTOR
+
+__all__ = ["CONNECTOR"]
