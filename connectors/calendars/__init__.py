@@ -36,7 +36,7 @@ def _spec(name: str) -> CalendarSpec:
 
 
 def _china() -> CalendarSpec:
-    from chinese_calendar.constants import holidays, workdays  # noqa: PLC0415 - only when asked for
+    from chinese_calendar.constants import holidays, workdays
 
     last = max(d.year for d in holidays)
     return CalendarSpec(
@@ -48,7 +48,7 @@ def _china() -> CalendarSpec:
 
 
 def _country(name: str) -> CalendarSpec:
-    import holidays  # noqa: PLC0415 - only when asked for
+    import holidays
 
     last = _china().horizon.year + YEARS_BEYOND
     try:

@@ -12,7 +12,7 @@ from connectors.http.redaction import masked
 from models.domain.observations import Rejected
 
 
-class BadRow(Exception):  # noqa: N818 - carried to the quarantine, not a failure
+class BadRow(Exception):
     """A row that cannot be trusted: finding code and what was wrong."""
 
     def __init__(self, code: str, **params: object) -> None:

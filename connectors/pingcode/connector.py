@@ -228,7 +228,7 @@ class PingCode:
 
     def _walks(
         self, projects: Sequence[Row], kinds: Mapping[str, str], since: datetime | None
-    ) -> list[tuple[Walk, list[str]]]:
+    ) -> list[tuple[list[Walk], list[str]]]:
         """Lists to walk, with the projects they cover: one for many projects in the older generation, one for
         each project and type, or a search, in the newer."""
         ids = [str(p["id"]) for p in projects]
@@ -292,9 +292,7 @@ class PingCode:
                 counts = await self._http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
                 yield self._measured(project, counts)
 
-    async def _plan(
-        self, project: Row, path: str, bound: Mapping[str, str], build: mapping.Build, *, whole: bool
-    ) -> Page:
+    async def _plan(self, project: Row, path: str, bound: Mapping[str, str], build: mapping.Build) -> Page:
         _, rows = await self._list(f"/v1/{self._flavour}/projects/{project['id']}/{path}", bound)
         good: list[Observation] = []
         bad: list[Rejected] = []

@@ -30,6 +30,12 @@ def bulk_insert(
     return _postgres(connection, table, columns, rows, ignore=ignore)
 
 
+def _driver_error(connection: Connection, problem: Exception) -> BaseException:
+    """A driver's error as SQLAlchemy would raise it, without the rows."""
+    base = getattr(connection.dialect.dbapi, "Error", Exception)
+    return sa.exc.DBAPIError.instance("bulk write", None, problem, base, dialect=connection.dialect)
+
+
 def _names(columns: Iterable[str]) -> str:
     return ", ".join(f'"{c}"' for c in columns)
 
@@ -38,7 +44,7 @@ def _sqlite(
     connection: Connection, table: sa.Table, columns: Sequence[str], rows: list[Sequence[Any]], *, ignore: bool
 ) -> int:
     how = "INSERT OR IGNORE" if ignore else "INSERT"
-    statement = f"{how} INTO {table.name} ({_names(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
+    statement = f"{how} INTO {table.name} ({_names(columns)}) VALUES ({', '.join('?' * len(columns))})"
     return _driver(connection, statement, rows)
 
 
@@ -49,13 +55,7 @@ def _driver(connection: Connection, statement: str, rows: list[Sequence[Any]]) -
         cursor.executemany(statement, rows)
         return int(cursor.rowcount)
     except Exception as problem:
-        raise sa.exc.DBAPIError.instance(
-            statement,
-            None,
-            problem,
-            connection.dialect.dbapi.Error,
-            dialect=connection.dialect,  # type: ignore[arg-type, union-attr]
-        ) from problem
+        raise _driver_error(connection, problem) from problem
     finally:
         cursor.close()
 
@@ -71,26 +71,20 @@ def _postgres(
             wanted = ", ".join(f'"{c}"' for c in columns)
             cursor.execute(
                 f"CREATE TEMP TABLE {target} ON COMMIT DROP AS SELECT {wanted} FROM {table.name} WITH NO DATA"
-            )  # noqa: S608
+            )
         with cursor.copy(f"COPY {target} ({_names(columns)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
         count = len(rows)
         if ignore:
             cursor.execute(
-                f"INSERT INTO {table.name} ({_names(columns)}) SELECT {_names(columns)} FROM {target} ON CONFLICT DO NOTHING"  # noqa: S608
+                f"INSERT INTO {table.name} ({_names(columns)}) SELECT {_names(columns)} FROM {target} ON CONFLICT DO NOTHING"
             )
             count = cursor.rowcount
             cursor.execute(f"DROP TABLE {target}")
         return count
     except Exception as problem:
-        raise sa.exc.DBAPIError.instance(
-            "COPY",
-            None,
-            problem,
-            connection.dialect.dbapi.Error,
-            dialect=connection.dialect,  # type: ignore[arg-type, union-attr]
-        ) from problem
+        raise _driver_error(connection, problem) from problem
     finally:
         cursor.close()
 
@@ -103,24 +97,24 @@ def bulk_update(
         return
     if connection.dialect.name == "sqlite":
         sets = ", ".join(f'"{c}" = ?' for c in columns)
-        _driver(connection, f'UPDATE {table.name} SET {sets} WHERE "{key}" = ?', [(*r[1:], r[0]) for r in rows])  # noqa: S608
+        _driver(connection, f'UPDATE {table.name} SET {sets} WHERE "{key}" = ?', [(*r[1:], r[0]) for r in rows])
         return
     temp = f"_bulk_{table.name}"
     names = _names((key, *columns))
     cursor = connection.connection.cursor()
-    cursor.execute(f"CREATE TEMP TABLE {temp} ON COMMIT DROP AS SELECT {names} FROM {table.name} WITH NO DATA")  # noqa: S608
+    cursor.execute(f"CREATE TEMP TABLE {temp} ON COMMIT DROP AS SELECT {names} FROM {table.name} WITH NO DATA")
     with cursor.copy(f"COPY {temp} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
     sets = ", ".join(f'"{c}" = t."{c}"' for c in columns)
-    cursor.execute(f'UPDATE {table.name} SET {sets} FROM {temp} t WHERE {table.name}."{key}" = t."{key}"')  # noqa: S608
+    cursor.execute(f'UPDATE {table.name} SET {sets} FROM {temp} t WHERE {table.name}."{key}" = t."{key}"')
     cursor.execute(f"DROP TABLE {temp}")
     cursor.close()
 
 
 def fetch(connection: Connection, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """All rows of a query as plain tuples, through the driver."""
-    return [tuple(r) for r in connection.execute(sa.text(statement), parameters or {}).cursor.fetchall()]  # type: ignore[union-attr]
+    return [tuple(r) for r in connection.execute(sa.text(statement), parameters or {}).cursor.fetchall()]
 
 
 def wanted_ids(connection: Connection, ids: Sequence[int]) -> str:

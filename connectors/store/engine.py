@@ -160,7 +160,7 @@ def _sqlite(url: sa.URL) -> Engine:
 
 
 def _alembic(store: Store):  # type: ignore[no-untyped-def] # noqa: ANN202
-    from alembic.config import Config  # noqa: PLC0415 - only where the schema changes
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -170,7 +170,7 @@ def _alembic(store: Store):  # type: ignore[no-untyped-def] # noqa: ANN202
 
 def upgrade(store: Store) -> None:
     """Bring the schema to this version's."""
-    from alembic import command  # noqa: PLC0415
+    from alembic import command
 
     with store_errors():
         current = schema_version(store)

@@ -115,10 +115,11 @@ class Worktile:
         rows = body.get("value", body.get("items", body.get("values")))
         if not isinstance(rows, list):
             raise BadPayload(f"{path}: no list in the answer", advice="base_url may not be Worktile's")
-        meta = body.get("meta") if isinstance(body.get("meta"), dict) else body
+        inner = body.get("meta")
+        meta = inner if isinstance(inner, dict) else body
         total, more = meta.get("total"), meta.get("has_more")
         return RawPage(
-            [_with_people(r, body) for r in rows if isinstance(r, dict)],
+            [_unwrapped(r) for r in rows if isinstance(r, dict)],
             total if isinstance(total, int) else None,
             more,
         )
@@ -194,9 +195,8 @@ def _type_name(row: Row) -> str:
     return str(kind.get("name", "")) if isinstance(kind, dict) else ""
 
 
-def _with_people(row: Row, body: Mapping[str, Any]) -> Row:
+def _unwrapped(row: Row) -> Row:
     """Some answers wrap a row as {value: {...}}."""
-    del body
     inner = row.get("value")
     return inner if isinstance(inner, dict) and "_id" in inner else row
 

@@ -113,7 +113,8 @@ class _Reader:
         if key not in self.fields or self.fields[key].is_null:
             return ()
         out = []
-        for entry in self.soft(self.fields[key].list, []):
+        entries: list[Value] = self.soft(self.fields[key].list, [])
+        for entry in entries:
             try:
                 out.append(read(entry))
             except Unreadable:
@@ -323,7 +324,7 @@ class _Reader:
         return m.Amendment(fields["id"].text(), fields["effective"].day(), self._totals(value, fields), policy)
 
     def _totals(self, value: Value, fields: Mapping[str, Value]) -> dict[str, int]:
-        entries = self.soft(self.fields["lines"].list, [])
+        entries: list[Value] = self.soft(self.fields["lines"].list, [])
         ids = [str(n.value) for e in entries if e.is_mapping for k, n in e.node.value if k.value == "id"]
         if "lines" in fields:
             known = fields["lines"].fields(ids)
@@ -346,7 +347,8 @@ class _Reader:
         if "events" not in self.fields or self.fields["events"].is_null:
             return {}
         found: dict[str, m.Binding] = {}
-        for name, value in self.soft(lambda: list(self.fields["events"].items()), []):
+        entries: list[tuple[str, Value]] = self.soft(lambda: list(self.fields["events"].items()), [])
+        for name, value in entries:
             try:
                 found[name] = _binding(value)
             except Unreadable:
@@ -569,7 +571,7 @@ def _without_none(body: dict[str, object]) -> dict[str, object]:
 
 
 def _iso(day: object) -> str | None:
-    return None if day is None else day.isoformat()  # type: ignore[attr-defined, no-any-return]
+    return None if day is None else day.isoformat()  # type: ignore[attr-defined]
 
 
 def _long_party(party: m.Party) -> dict[str, object]:

@@ -20,8 +20,8 @@ from models.domain.money import MoneyError, exact_fraction, to_minor
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Unreadable(Exception):  # noqa: N818 - control flow: its finding is already written down
-    """This value cannot be used; the finding is in the report."""
+class Unreadable(Exception):
+    """A value cannot be used; the finding is in the report."""
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -64,9 +64,13 @@ class Value:
         """The line in the file, from 1."""
         return int(self.node.start_mark.line) + 1
 
+    def place(self) -> Place:
+        """Where this value stands."""
+        return Place(file=self.report.file, line=self.line, contract=self.report.contract, path=self.path or None)
+
     def wrong(self, code: str, **params: object) -> Unreadable:
         """Write a finding at this place; raise what it returns."""
-        self.report.add(code, self.line, self.path, **params)
+        self.report.findings.append(Finding(code, Severity.ERROR, self.place(), params))
         return Unreadable(code)
 
     def shown(self) -> str:

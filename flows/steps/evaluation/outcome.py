@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flows.steps.evaluation.columns import NEVER, Ints, Op, as_date
+from flows.steps.evaluation.columns import NEVER, Mask, Op, as_date
 from flows.steps.evaluation.conditions import blocking
 from flows.steps.evaluation.history import History
 from flows.steps.evaluation.run import INVOICED, NOT_READY, PAID, PART_PAID, READY, STATUS_NAMES, Evaluation
-from models.domain.contracts import Certificate, Contract, Guarantee, Valuation
 from models.domain.conditions import GuaranteeInForce, walk
+from models.domain.contracts import Certificate, Contract, Guarantee, Valuation
 from models.domain.money import amount_text
 
 
@@ -152,7 +152,7 @@ def exceptions(contract: Contract, position: int, out: Evaluation) -> list[str]:
     return found
 
 
-def _reversals(position: int, index: int, held_back: Ints, out: Evaluation) -> list[str]:
+def _reversals(position: int, index: int, held_back: Mask, out: Evaluation) -> list[str]:
     """Which kinds of proof were taken back. An expired guarantee is a warning, not an exception."""
     nodes = out.batch.nodes
     own = np.flatnonzero((nodes["term"] == index) & held_back & (nodes["op"] == Op.SLOT))
