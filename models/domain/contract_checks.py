@@ -128,9 +128,9 @@ def _rule_terms(contract: m.Contract) -> Iterator[str]:
 def terms_do_not_wait_in_a_circle(contract: m.Contract) -> Iterator[Finding]:
     """A circle of terms never becomes ready."""
     waits = {t.id: set(term_references(t.when)) for t in contract.terms}
-    for term in waits:
+    for term, direct in waits.items():
         seen: set[str] = set()
-        ahead = set(waits[term])
+        ahead = set(direct)
         while ahead - seen:
             seen |= ahead
             ahead = {r for a in ahead for r in waits.get(a, ())}

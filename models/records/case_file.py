@@ -73,8 +73,8 @@ def load_cases(text: str, file: str) -> CaseFile:
             for value in fields["cases"].list() if "cases" in fields else ():
                 case = _soft_case(value, report, names)
                 cases += [case] if case else []
-            for value in fields["invalid_contracts"].list() if "invalid_contracts" in fields else ():
-                invalid.append(_invalid(value, file))
+            sketches = fields["invalid_contracts"].list() if "invalid_contracts" in fields else []
+            invalid += [_invalid(value, file) for value in sketches]
         except Unreadable:
             continue
     return CaseFile(calendars, tuple(cases), tuple(invalid), tuple(report.findings))

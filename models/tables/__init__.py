@@ -91,16 +91,41 @@ terms = Table(
     UniqueConstraint("contract_id", "code"),
 )
 
+#: Contract files as last read, so that an unchanged file costs one hash.
+contract_files = Table(
+    "contract_files",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("numbers", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    _recorded(),
+)
+
+#: What fills the events and guarantees of the current version of each contract, one row a name.
 bindings = Table(
     "bindings",
     metadata,
     _id(),
     _contract(),
     Column("event", Text, nullable=False),
-    Column("milestone_id", Id, ForeignKey("milestones.id"), nullable=False),
+    Column("kind", String(10), nullable=False),  # milestone, progress, date, document, sign_off, guarantee
+    Column("spec", Text, nullable=False),  # the binding as written, to notice a change
+    Column("connection", Text),
+    Column("project", Text),
+    Column("vendor_id", Text),
+    Column("name", Text),
+    Column("accepted", Boolean, nullable=False),
+    Column("threshold_bp", Integer),
+    Column("min_grade", Integer),
+    Column("day", Integer),
+    Column("until_day", Integer),
+    Column("amount", BigInteger),
+    Column("milestone_id", Id, ForeignKey("milestones.id")),
     Column("confirmed_by", Text),  # None: exact by id or name
     _recorded(),
-    UniqueConstraint("contract_id", "event"),
+    UniqueConstraint("contract_id", "event", "kind"),
+    Index("ix_bindings_milestone_id", "milestone_id"),
 )
 
 # --- facts -------------------------------------------------------------------------------------------

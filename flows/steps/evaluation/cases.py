@@ -56,7 +56,7 @@ def run_cases(cases: CaseFile, library: Mapping[str, CalendarSpec]) -> CaseRun:
         for snapshot in case.snapshots:
             entry = evaluate_snapshot(case, snapshot, specs)
             entries.append(entry)
-            pairs = [p for p in _expectations(case, snapshot, entry) if p[0].rpartition(".")[2] not in RECEIVABLES]
+            pairs = [p for p in _expectations(snapshot, entry) if p[0].rpartition(".")[2] not in RECEIVABLES]
             left_out |= {k for term in snapshot.terms.values() for k in term if k in RECEIVABLES}
             compared += len(pairs)
             differences += [Difference(case.id, snapshot.as_of, k, want, got) for k, want, got in pairs if want != got]
@@ -109,7 +109,7 @@ def evaluate_snapshot(case: Case, snapshot: Snapshot, specs: Mapping[str, Calend
     }
 
 
-def _expectations(case: Case, snapshot: Snapshot, entry: Mapping[str, object]) -> list[tuple[str, object, object]]:
+def _expectations(snapshot: Snapshot, entry: Mapping[str, object]) -> list[tuple[str, object, object]]:
     """(key, expected, found) for all that the snapshot states."""
     terms = entry["terms"]
     assert isinstance(terms, dict)

@@ -1,0 +1,116 @@
+"""Bindings to milestones: by the vendor's id or by exact name; never by likeness.
+
+Once bound, a milestone stays bound by its identity, however it is renamed or moved. No match, or several,
+is a finding with the closest candidates; a person may confirm one (`huikuan bind`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from connectors.store.bulk import bulk_update, fetch
+from flows.steps.pull import name_key
+from models.domain.findings import Finding, Place
+from models.tables import bindings
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A milestone that may be meant."""
+
+    id: int
+    vendor_id: str
+    name: str
+    project: str
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A binding without its milestone, with the closest candidates."""
+
+    binding_id: int
+    contract: str
+    event: str
+    connection: str
+    project: str
+    wanted: str
+    finding: Finding
+    candidates: tuple[Candidate, ...]
+
+
+class _Directory:
+    """The living milestones of the store, by project and name."""
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.by_name: dict[tuple[str, str, str], list[Candidate]] = {}
+        self.by_id: dict[tuple[str, str], Candidate] = {}
+        self.by_project: dict[tuple[str, str], list[Candidate]] = {}
+        self.projects: dict[tuple[str, str], Candidate] = {}
+        for key, connection, vendor_id, project_id, project_key, kind, name, key_name, url in rows:
+            found = Candidate(key, vendor_id, name, project_key, url)
+            self.by_id[connection, vendor_id] = found
+            self.by_id.setdefault((connection, vendor_id.rpartition(":")[2]), found)
+            for project in {project_id, project_key}:
+                if kind == "project":
+                    self.projects[connection, project] = found
+                    continue
+                self.by_name.setdefault((connection, project, key_name), []).append(found)
+                self.by_project.setdefault((connection, project), []).append(found)
+
+    def matches(self, connection: str, project: str, vendor_id: str | None, name: str | None) -> list[Candidate]:
+        """The milestones that a binding names exactly."""
+        if vendor_id is not None:
+            found = self.by_id.get((connection, vendor_id))
+            return [found] if found else []
+        if name is None:
+            whole = self.projects.get((connection, project))
+            return [whole] if whole else []
+        return self.by_name.get((connection, project, name_key(name)), [])
+
+    def near(self, connection: str, project: str, wanted: str) -> tuple[Candidate, ...]:
+        """The milestones of the project whose names are most like what was written."""
+        known = self.by_project.get((connection, project), [])
+        names = difflib.get_close_matches(wanted, [c.name for c in known], n=3, cutoff=0.3)
+        return tuple(c for name in names for c in known if c.name == name)[:5]
+
+
+def resolve(connection: Connection, *, write: bool = True) -> list[Unbound]:
+    """Bind what can be bound; return the rest."""
+    waiting = fetch(
+        connection,
+        "SELECT b.id, c.number, b.event, b.kind, b.connection, b.project, b.vendor_id, b.name, c.file "
+        "FROM bindings b JOIN contracts c ON c.id = b.contract_id "
+        "WHERE b.milestone_id IS NULL AND b.connection IS NOT NULL AND c.active ORDER BY c.number, b.event",
+    )
+    if not waiting:
+        return []
+    directory = _Directory(
+        fetch(
+            connection,
+            "SELECT id, connection, vendor_id, project_id, project_key, kind, name, name_key, url FROM milestones WHERE NOT deleted",
+        )
+    )
+    bound, rest = [], []
+    for binding_id, contract, event, _kind, source, project, vendor_id, name, file in waiting:
+        found = directory.matches(source, project, vendor_id, name)
+        if len(found) == 1:
+            bound.append((binding_id, found[0].id))
+            continue
+        wanted = vendor_id or name or project
+        near = tuple(found) or directory.near(source, project, wanted)
+        code = "MILESTONE_AMBIGUOUS" if found else "MILESTONE_UNKNOWN"
+        shown = ", ".join(f"{c.name} ({c.vendor_id})" for c in near) or "-"
+        place = Place(file=file, contract=contract, connection=source, path=f"events.{event}")
+        finding = Finding(
+            code, place=place, params={"event": event, "project": project, "wanted": wanted, "candidates": shown}
+        )
+        rest.append(Unbound(binding_id, contract, event, source, project, wanted, finding, near))
+    if write:
+        bulk_update(connection, bindings, "id", ("milestone_id",), bound)
+    return rest

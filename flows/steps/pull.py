@@ -1,0 +1,360 @@
+"""Pull one connection: observations that changed, what they change, the cursor - in one transaction.
+
+Nothing is written before the last page is in: a pull that breaks off leaves the store as it was. Rows
+that cannot be trusted go to quarantine with their reason, the good ones go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid5
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from connectors.errors import SourceError
+from connectors.store import Store
+from connectors.store.bulk import bulk_insert, bulk_update, fetch, wanted_ids
+from flows.steps.changes import ACCEPTED, DONE, Change, Current, When, changes_of
+from flows.steps.evaluation.columns import day_number
+from models.domain.contracts import EvidenceGrade
+from models.domain.findings import Finding
+from models.domain.observations import Observation, Page, Provenance, Rejected
+from models.domain.ready import NAMESPACE
+from models.ports import PullRequest, Source
+from models.tables import cursors, milestone_changes, milestones, observations, quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What the checks say of a batch: rows to quarantine (index, code, params), or a reason to stop."""
+
+    bad_rows: tuple[tuple[int, str, dict[str, object]], ...] = ()
+    stop: Finding | None = None
+
+
+Gate = Callable[[str, Sequence[Observation], int, int | None], GateResult]
+
+
+@dataclass(frozen=True, slots=True)
+class PullOutcome:
+    """How one connection did. state: done, failed (the source), stopped (a check)."""
+
+    connection: str
+    state: str
+    seen: int = 0
+    appended: int = 0
+    vanished: int = 0
+    rejected: int = 0
+    message: str | None = None
+    advice: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(slots=True)
+class Known:
+    """What the store knows of a connection's milestones."""
+
+    by_vendor: dict[str, tuple[int, str, str, bool]]  # vendor id -> (id, hash, project id, deleted)
+
+    @classmethod
+    def of(cls, store: Store, connection: str) -> Known:
+        """Read it."""
+        with store.read() as reader:
+            rows = fetch(
+                reader,
+                "SELECT vendor_id, id, content_hash, project_id, deleted FROM milestones WHERE connection = :c",
+                {"c": connection},
+            )
+        return cls({r[0]: (r[1], r[2], r[3], bool(r[4])) for r in rows})
+
+
+@dataclass(slots=True)
+class Staged:
+    """What a pull has found so far: only what changed is kept."""
+
+    changed: dict[str, tuple[Observation, str]] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+    here: set[str] = field(default_factory=set)
+    gone: list[str] = field(default_factory=list)
+    seen: int = 0
+    cursor: str | None = None
+    ended: bool = False
+
+
+async def pull_connection(
+    source: Source, store: Store, request: PullRequest, run_id: str, recorded_at: int, gate: Gate | None = None
+) -> PullOutcome:
+    """Pull a source into the store. A source that fails changes nothing."""
+    known = Known.of(store, source.name)
+    staged = Staged()
+    try:
+        async for page in source.pull(request):
+            _stage(page, staged, known, request)
+    except SourceError as problem:
+        return PullOutcome(source.name, "failed", staged.seen, message=str(problem), advice=problem.advice)
+    if not staged.ended:
+        return PullOutcome(source.name, "failed", staged.seen, message="the pull ended without its last page")
+    return _commit(source.name, store, staged, known, run_id, recorded_at, gate)
+
+
+def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> None:
+    staged.seen += page.seen
+    staged.rejected += page.rejected
+    staged.here.update(str(r.milestone_id) for r in page.rejected)
+    for seen in page.observations:
+        staged.here.add(seen.milestone_id)
+        if seen.done and seen.done_at is not None and seen.done_at > request.now:
+            found = {"field": "done_at", "found": seen.done_at.isoformat(), "now": request.now.isoformat()}
+            staged.rejected.append(Rejected(seen.connection, seen.milestone_id, "DATE_IN_FUTURE", found, seen.name))
+            continue
+        digest = content_hash(seen)
+        old = known.by_vendor.get(seen.milestone_id)
+        if old is None or old[1] != digest:
+            staged.changed[seen.milestone_id] = (seen, digest)
+        else:
+            staged.changed.pop(seen.milestone_id, None)
+    _vanish(page, staged, known)
+    if page.last:
+        staged.cursor, staged.ended = page.cursor, True
+
+
+def _vanish(page: Page, staged: Staged, known: Known) -> None:
+    """Milestones that the store knows and the source no longer has."""
+    projects = set(page.snapshot_of)
+    for vendor_id, (_, _, project, deleted) in known.by_vendor.items() if projects else ():
+        if (
+            project in projects
+            and not deleted
+            and vendor_id not in staged.here
+            and not vendor_id.startswith("project:")
+        ):
+            staged.gone.append(vendor_id)
+    if page.alive is None:
+        return
+    kinds = {a.partition(":")[0] for a in page.alive} or {"version"}
+    for vendor_id, (_, _, project, deleted) in known.by_vendor.items():
+        if (
+            project == page.project_id
+            and not deleted
+            and vendor_id.partition(":")[0] in kinds
+            and vendor_id not in page.alive
+        ):
+            staged.gone.append(vendor_id)
+
+
+def content_hash(seen: Observation) -> str:
+    """A hash over everything that proves something; two equal hashes need no new observation."""
+    proof = (
+        seen.project_id, seen.project_key, seen.kind, seen.name, seen.state, seen.done, seen.accepted, seen.percent_bp,
+        None if seen.done_at is None or seen.date_provenance is Provenance.FIRST_OBSERVED else seen.done_at.timestamp(),
+        seen.done_on, seen.done_by, None if seen.planned_at is None else seen.planned_at.timestamp(), seen.planned_on,
+        seen.deleted, seen.archived, seen.url, int(seen.grade), seen.unproven, len(seen.history),
+    )  # fmt: skip
+    return hashlib.blake2b(repr(proof).encode(), digest_size=16).hexdigest()
+
+
+def name_key(name: str) -> str:
+    """A name as bindings compare it: Unicode-normalised, trimmed, inner spaces single."""
+    return " ".join(unicodedata.normalize("NFKC", name).split())
+
+
+# --- the commit --------------------------------------------------------------------------------------
+
+
+def _commit(
+    name: str, store: Store, staged: Staged, known: Known, run_id: str, recorded_at: int, gate: Gate | None
+) -> PullOutcome:
+    batch = [o for o, _ in staged.changed.values()]
+    result = GateResult()
+    if gate is not None and batch:
+        with store.read() as reader:
+            before = reader.execute(sa.select(cursors.c.seen).where(cursors.c.connection == name)).scalar()
+        result = gate(name, batch, staged.seen, before)
+    for index, code, params in result.bad_rows:
+        bad = batch[index]
+        staged.changed.pop(bad.milestone_id, None)
+        staged.rejected.append(Rejected(name, bad.milestone_id, code, params, repr(bad)[:4000]))
+    with store.begin() as connection:
+        _quarantine(connection, staged.rejected, run_id, recorded_at)
+        if result.stop is not None:
+            return PullOutcome(
+                name,
+                "stopped",
+                staged.seen,
+                0,
+                0,
+                len(staged.rejected),
+                result.stop.text("en"),
+                findings=(result.stop,),
+            )
+        _clear_quarantine(
+            connection,
+            name,
+            [v for v in staged.here if v not in {r.milestone_id for r in staged.rejected}],
+            recorded_at,
+        )
+        _write(connection, name, staged, known, run_id, recorded_at)
+        _cursor(connection, name, staged, run_id, recorded_at)
+    return PullOutcome(name, "done", staged.seen, len(staged.changed), len(staged.gone), len(staged.rejected))
+
+
+def _cursor(connection: Connection, name: str, staged: Staged, run_id: str, recorded_at: int) -> None:
+    if staged.cursor is None:
+        return
+    connection.execute(sa.delete(cursors).where(cursors.c.connection == name))
+    row = {
+        "connection": name,
+        "value": staged.cursor,
+        "seen": staged.seen,
+        "run_id": run_id,
+        "recorded_at": recorded_at,
+    }
+    connection.execute(sa.insert(cursors).values(**row))
+
+
+def _quarantine(connection: Connection, rejected: Iterable[Rejected], run_id: str, recorded_at: int) -> None:
+    rows = {}
+    for bad in rejected:
+        key = str(
+            uuid5(NAMESPACE, "\x1f".join(("quarantine", bad.connection, str(bad.milestone_id), bad.code, bad.raw)))
+        )
+        params = orjson.dumps({k: str(v) for k, v in bad.params.items()}).decode()
+        rows[key] = (key, run_id, bad.connection, bad.milestone_id, bad.code, params, bad.raw, recorded_at)
+    columns = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
+    bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True)
+
+
+def _clear_quarantine(connection: Connection, name: str, good: Sequence[str], recorded_at: int) -> None:
+    """A row that came in well has left the quarantine."""
+    waiting = fetch(
+        connection, "SELECT id, vendor_id FROM quarantine WHERE connection = :c AND cleared_at IS NULL", {"c": name}
+    )
+    if waiting:
+        sound = set(good)
+        bulk_update(connection, quarantine, "id", ("cleared_at",), [(i, recorded_at) for i, v in waiting if v in sound])
+
+
+_MILESTONE = (
+    "id", "connection", "vendor_id", "project_id", "project_key", "project_name", "kind", "name", "name_key", "url",
+    "planned_day", "deleted", "content_hash", "changed_at",
+)  # fmt: skip
+_OBSERVATION = (
+    "id", "milestone_id", "content_hash", "state", "done", "accepted", "percent_bp", "done_at", "done_day", "done_by",
+    "updated_at", "observed_at", "recorded_at", "run_id", "deleted", "unproven", "grade", "provenance", "url", "name",
+    "history", "extra",
+)  # fmt: skip
+_CHANGE = (
+    "id", "milestone_id", "observation_id", "what", "at", "day", "value", "corrects", "by", "grade", "provenance", "recorded_at",
+)  # fmt: skip
+
+
+def _write(connection: Connection, name: str, staged: Staged, known: Known, run_id: str, recorded_at: int) -> None:
+    _bury(connection, staged, known)
+    if not staged.changed:
+        return
+    next_milestone, next_observation, next_change = (
+        _next(connection, t) for t in (milestones, observations, milestone_changes)
+    )
+    ids = {v: known.by_vendor[v][0] for v in staged.changed if v in known.by_vendor}
+    standing = current_states(connection, list(ids.values()))
+    fresh: list[tuple[Any, ...]] = []
+    moved: list[tuple[Any, ...]] = []
+    seen_rows, change_rows = [], []
+    for vendor_id, (seen, digest) in staged.changed.items():
+        old = ids.get(vendor_id)
+        milestone = next_milestone if old is None else old
+        next_milestone += old is None
+        (fresh if old is None else moved).append(_milestone_row(milestone, name, seen, digest, recorded_at))
+        seen_rows.append(_observation_row(next_observation, milestone, seen, digest, run_id, recorded_at))
+        for change in changes_of(standing.get(milestone, Current()), seen, recorded_at):
+            change_rows.append(_change_row(next_change, milestone, next_observation, change, recorded_at))
+            next_change += 1
+        next_observation += 1
+    bulk_insert(connection, milestones, _MILESTONE, fresh)
+    bulk_update(connection, milestones, "id", _MILESTONE[3:], [(r[0], *r[3:]) for r in moved])
+    bulk_insert(connection, observations, _OBSERVATION, seen_rows)
+    bulk_insert(connection, milestone_changes, _CHANGE, change_rows)
+
+
+def _bury(connection: Connection, staged: Staged, known: Known) -> None:
+    """A vanished milestone gets a last observation: deleted."""
+    gone = sorted(set(staged.gone) - staged.changed.keys())
+    if not gone:
+        return
+    table = wanted_ids(connection, [known.by_vendor[v][0] for v in gone])
+    rows = fetch(
+        connection,
+        "SELECT connection, vendor_id, project_id, project_key, project_name, kind, name, url FROM milestones m "
+        f"JOIN {table} w ON w.id = m.id",
+    )
+    for connection_name, vendor_id, project_id, project_key, project_name, kind, title, url in rows:
+        last = Observation(
+            connection_name, project_id, project_key, project_name, vendor_id, kind, title,
+            state="deleted", done=False, deleted=True, url=url, grade=EvidenceGrade.STATE, date_provenance=Provenance.FIRST_OBSERVED,
+        )  # fmt: skip
+        staged.changed[vendor_id] = (last, content_hash(last))
+
+
+def _next(connection: Connection, table: sa.Table) -> int:
+    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0))).scalar_one()) + 1
+
+
+def _epoch(moment: Any) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+def _milestone_row(milestone: int, name: str, seen: Observation, digest: str, recorded_at: int) -> tuple[Any, ...]:
+    planned = seen.planned_on or (seen.planned_at.date() if seen.planned_at else None)
+    return (
+        milestone, name, seen.milestone_id, seen.project_id, seen.project_key, seen.project_name, seen.kind, seen.name,
+        name_key(seen.name), seen.url, None if planned is None else day_number(planned), seen.deleted, digest, recorded_at,
+    )  # fmt: skip
+
+
+def _observation_row(
+    key: int, milestone: int, seen: Observation, digest: str, run_id: str, recorded_at: int
+) -> tuple[Any, ...]:
+    history = [[s.at.timestamp(), s.done, s.by, s.state] for s in seen.history]
+    provenance = f"{seen.date_provenance}/{seen.person_provenance}/{seen.percent_provenance}"
+    return (
+        key, milestone, digest, seen.state, seen.done, seen.accepted, seen.percent_bp, _epoch(seen.done_at),
+        None if seen.done_on is None else day_number(seen.done_on), seen.done_by, _epoch(seen.updated_at), recorded_at, recorded_at,
+        run_id, seen.deleted, seen.unproven, int(seen.grade), provenance, seen.url, seen.name,
+        orjson.dumps(history).decode() if history else None, orjson.dumps(seen.extra, default=str).decode() if seen.extra else None,
+    )  # fmt: skip
+
+
+def _change_row(key: int, milestone: int, observation: int, change: Change, recorded_at: int) -> tuple[Any, ...]:
+    when = change.when
+    return (
+        key, milestone, observation, change.what, when.at, when.day, change.value, change.corrects, change.by,
+        change.grade, change.provenance, recorded_at,
+    )  # fmt: skip
+
+
+def current_states(connection: Connection, ids: Sequence[int]) -> dict[int, Current]:
+    """Where each milestone stands, by its last change of every kind."""
+    if not ids:
+        return {}
+    table = wanted_ids(connection, ids)
+    rows = fetch(
+        connection,
+        f"SELECT milestone_id, what, at, day, value FROM milestone_changes c JOIN {table} w ON w.id = c.milestone_id ORDER BY c.id",
+    )
+    found: dict[int, Current] = {}
+    for milestone, what, at, day, value in rows:
+        state = found.get(milestone, Current())
+        if what == DONE:
+            state = replace(state, done=value, done_when=When(at, day))
+        elif what == ACCEPTED:
+            state = replace(state, accepted=value, accepted_when=When(at, day))
+        else:
+            state = replace(state, percent=value)
+        found[milestone] = state
+    return found
