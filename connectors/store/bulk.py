@@ -90,7 +90,7 @@ def _postgres(
 
 
 def bulk_update(
-    connection: Connection, table: sa.Table, key: str, columns: Sequence[str], rows: list[Sequence[Any]]
+    connection: Connection, table: sa.Table, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Set `columns` of the rows named by `key`; each row is (key, values…)."""
     if not rows:

@@ -80,7 +80,7 @@ class _Directory:
         return tuple(c for name in names for c in known if c.name == name)[:5]
 
 
-def resolve(connection: Connection, *, write: bool = True) -> list[Unbound]:
+def resolve(connection: Connection, recorded_at: int, *, write: bool = True) -> list[Unbound]:
     """Bind what can be bound; return the rest."""
     waiting = fetch(
         connection,
@@ -96,11 +96,12 @@ def resolve(connection: Connection, *, write: bool = True) -> list[Unbound]:
             "SELECT id, connection, vendor_id, project_id, project_key, kind, name, name_key, url FROM milestones WHERE NOT deleted",
         )
     )
-    bound, rest = [], []
+    bound: list[tuple[int, int, int]] = []
+    rest = []
     for binding_id, contract, event, _kind, source, project, vendor_id, name, file in waiting:
         found = directory.matches(source, project, vendor_id, name)
         if len(found) == 1:
-            bound.append((binding_id, found[0].id))
+            bound.append((binding_id, found[0].id, recorded_at))
             continue
         wanted = vendor_id or name or project
         near = tuple(found) or directory.near(source, project, wanted)
@@ -112,5 +113,5 @@ def resolve(connection: Connection, *, write: bool = True) -> list[Unbound]:
         )
         rest.append(Unbound(binding_id, contract, event, source, project, wanted, finding, near))
     if write:
-        bulk_update(connection, bindings, "id", ("milestone_id",), bound)
+        bulk_update(connection, bindings, "id", ("milestone_id", "recorded_at"), bound)
     return rest

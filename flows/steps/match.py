@@ -31,8 +31,8 @@ _TOUCHED = """
 SELECT c.id FROM contracts c LEFT JOIN standing s ON s.contract_id = c.id
 WHERE c.active AND (s.contract_id IS NULL OR s.version_id <> c.version_id OR s.next_look <= :as_of OR s.as_of > :as_of)
 UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id
-  JOIN milestones m ON m.id = b.milestone_id WHERE m.changed_at >= s.evaluated_at
-UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id WHERE b.recorded_at >= s.evaluated_at
+  JOIN milestones m ON m.id = b.milestone_id WHERE m.changed_at > s.evaluated_at
+UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id WHERE b.recorded_at > s.evaluated_at
 UNION SELECT f.contract_id FROM facts f JOIN standing s ON s.contract_id = f.contract_id WHERE f.recorded_at >= s.evaluated_at
 UNION SELECT i.contract_id FROM invoices i JOIN standing s ON s.contract_id = i.contract_id WHERE i.recorded_at >= s.evaluated_at
 UNION SELECT r.contract_id FROM receipts r JOIN standing s ON s.contract_id = r.contract_id WHERE r.recorded_at >= s.evaluated_at
@@ -125,7 +125,7 @@ def match(
         f"SELECT t.id, t.code, t.name, t.contract_id, t.position FROM terms t JOIN {table} w ON w.id = t.contract_id ORDER BY t.contract_id, t.position, t.id",
     )
     kept = _current_terms(terms, heads, batch)
-    loader = _Loader(connection, table, heads, batch, known_at or NEVER * 1000)
+    loader = _Loader(connection, table, heads, batch, known_at or 2**62)
     facts, sources, records = loader.facts([t[0] for t in kept])
     calendars = Calendars.named(batch.calendars, specs)
     out = evaluate(batch, facts, calendars, as_of)
@@ -345,11 +345,10 @@ class _Loader:
             if t in index
         ]
         table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-        claims = Claims(
+        return Claims(
             claims.invoiced, claims.received, claims.amount, claims.has_frozen, claims.frozen_legal, claims.frozen_known,
             table[:, 0], table[:, 1].astype(np.int32), table[:, 2], claims.waived,
         )  # fmt: skip
-        return claims
 
 
 def _event_of(slot: str) -> str:

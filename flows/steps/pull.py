@@ -29,6 +29,9 @@ from models.domain.ready import NAMESPACE
 from models.ports import PullRequest, Source
 from models.tables import cursors, milestone_changes, milestones, observations, quarantine
 
+#: `recorded_at` is in microseconds, what happened in seconds.
+MICRO = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
@@ -272,7 +275,7 @@ def _write(connection: Connection, name: str, staged: Staged, known: Known, run_
         next_milestone += old is None
         (fresh if old is None else moved).append(_milestone_row(milestone, name, seen, digest, recorded_at))
         seen_rows.append(_observation_row(next_observation, milestone, seen, digest, run_id, recorded_at))
-        for change in changes_of(standing.get(milestone, Current()), seen, recorded_at):
+        for change in changes_of(standing.get(milestone, Current()), seen, recorded_at // MICRO):
             change_rows.append(_change_row(next_change, milestone, next_observation, change, recorded_at))
             next_change += 1
         next_observation += 1
@@ -324,7 +327,7 @@ def _observation_row(
     provenance = f"{seen.date_provenance}/{seen.person_provenance}/{seen.percent_provenance}"
     return (
         key, milestone, digest, seen.state, seen.done, seen.accepted, seen.percent_bp, _epoch(seen.done_at),
-        None if seen.done_on is None else day_number(seen.done_on), seen.done_by, _epoch(seen.updated_at), recorded_at, recorded_at,
+        None if seen.done_on is None else day_number(seen.done_on), seen.done_by, _epoch(seen.updated_at), recorded_at // MICRO, recorded_at,
         run_id, seen.deleted, seen.unproven, int(seen.grade), provenance, seen.url, seen.name,
         orjson.dumps(history).decode() if history else None, orjson.dumps(seen.extra, default=str).decode() if seen.extra else None,
     )  # fmt: skip

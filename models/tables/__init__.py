@@ -1,7 +1,8 @@
 """The tables of the store (SQLAlchemy 2): facts, decisions, claims, and what runs need.
 
 Money is BIGINT minor units. Legal dates are day numbers (days since 1970-01-01), instants are epoch
-seconds UTC: both sort, compare and load as plain integers on SQLite and PostgreSQL alike. Ledgers are
+seconds UTC, and `recorded_at`, `changed_at`, `evaluated_at` epoch microseconds, so that two runs never
+share one: all sort, compare and load as plain integers on SQLite and PostgreSQL alike. Ledgers are
 append-only; a status is a view over them, never a column.
 """
 
