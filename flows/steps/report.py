@@ -1,0 +1,194 @@
+"""Report: what the store holds, as the lines that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import orjson
+from sqlalchemy.engine import Connection
+
+from connectors.store.bulk import fetch
+from flows.steps.evaluation.columns import NEVER, as_date
+from models.domain.ready import BlockedLine, Blocker, Evidence, ExceptionLine, ForecastLine, ReadyLine, RecordStatus
+
+
+def _day(number: int) -> date:
+    found = as_date(number)
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All lines of the store as of its last runs."""
+
+    ready: tuple[ReadyLine, ...]  # living records, by contract and term
+    withdrawn: tuple[ReadyLine, ...]
+    blocked: tuple[BlockedLine, ...]
+    exceptions: tuple[ExceptionLine, ...]
+    forecast: tuple[ForecastLine, ...]
+
+    def to_invoice(self) -> tuple[ReadyLine, ...]:
+        """The list: ready, approved, not held."""
+        return tuple(r for r in self.ready if r.status is RecordStatus.READY)
+
+
+def board(connection: Connection) -> Board:
+    """Read everything that the outputs show."""
+    standing = _standing(connection)
+    terms = _decided(standing)
+    lines = _records(connection, terms)
+    living = tuple(x for x in lines if x.status is not RecordStatus.WITHDRAWN)
+    gone = tuple(x for x in lines if x.status is RecordStatus.WITHDRAWN)
+    blocked = tuple(_blocked(standing, connection))
+    return Board(living, gone, blocked, _exceptions(connection), _forecast(blocked))
+
+
+Decided = dict[str, Any]
+
+
+def _standing(connection: Connection) -> list[tuple[Any, ...]]:
+    return fetch(
+        connection,
+        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, d.body FROM standing s "
+        "JOIN contracts c ON c.id = s.contract_id AND c.active "
+        "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id) ORDER BY c.number",
+    )
+
+
+def _decided(standing: Iterable[tuple[Any, ...]]) -> dict[tuple[int, str], list[Any]]:
+    """By contract and term: [code, status, known, legal, expected, gross, due, outstanding, blockers]."""
+    return {(r[0], t[0]): t for r in standing for t in orjson.loads(r[5])}
+
+
+def _records(connection: Connection, terms: Mapping[tuple[int, str], list[Any]]) -> list[ReadyLine]:
+    people = _interventions(connection)
+    required = _approvals(connection)
+    rows = fetch(
+        connection,
+        "SELECT r.record_id, c.number, t.code, t.name, c.customer, r.currency, r.gross, r.net, r.tax, r.ready_day, r.noticed_day, "
+        "r.evidence, r.occurrence, c.project_manager, w.withdrawn_day, w.reason, c.id, t.id FROM ready_records r "
+        "JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id "
+        "LEFT JOIN withdrawals w ON w.record_id = r.record_id ORDER BY c.number, t.position, t.code, r.occurrence",
+    )
+    return [
+        _record(r, terms.get((r[16], r[2])), people.get(r[17], {}), approval=required.get((r[16], r[2]), False))
+        for r in rows
+    ]
+
+
+def _record(row: tuple[Any, ...], decided: list[Any] | None, people: Mapping[str, str], *, approval: bool) -> ReadyLine:
+    status, note = _status(row, decided, people, approval=approval)
+    due = decided[6] if decided is not None and decided[6] < NEVER and row[14] is None else None
+    return ReadyLine(
+        record_id=row[0], contract=row[1], term=row[2], name=row[3], customer=row[4], currency=row[5], gross=row[6], net=row[7],
+        tax=row[8], ready_on=_day(row[9]), noticed_on=_day(row[10]), status=status,
+        evidence=tuple(_evidence(e) for e in orjson.loads(row[11])), occurrence=row[12],
+        due_on=None if due is None else _day(due), withdrawn_on=None if row[14] is None else _day(row[14]),
+        project_manager=row[13], note=note,
+    )  # fmt: skip
+
+
+def _evidence(leaf: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        leaf["event"],
+        date.fromisoformat(leaf["date"]),
+        leaf["by"],
+        leaf["source"],
+        leaf["url"],
+        leaf["provenance"],
+        leaf.get("grade"),
+    )
+
+
+def _status(
+    row: tuple[Any, ...], decided: list[Any] | None, people: Mapping[str, str], *, approval: bool
+) -> tuple[RecordStatus, str | None]:
+    """A view over the ledgers: withdrawn, what the money says, a person's hold, a missing approval, else ready."""
+    if row[14] is not None:
+        return RecordStatus.WITHDRAWN, row[15]
+    if decided is not None and decided[1] in ("invoiced", "part_paid", "paid"):
+        return RecordStatus(decided[1]), None
+    if "hold" in people:
+        return RecordStatus.HELD, people["hold"]
+    if approval and "approve" not in people:
+        return RecordStatus.AWAITING_APPROVAL, None
+    return RecordStatus.READY, None
+
+
+def _interventions(connection: Connection) -> dict[int, dict[str, str]]:
+    """By term: the holds and approvals in force, with their reasons."""
+    found: dict[int, dict[str, str]] = {}
+    for term, kind, by, reason in fetch(
+        connection, 'SELECT term_id, kind, "by", reason FROM interventions ORDER BY id'
+    ):
+        own = found.setdefault(term, {})
+        if kind == "release":
+            own.pop("hold", None)
+        else:
+            own[kind] = f"{by}: {reason}" if reason else by
+    return found
+
+
+def _approvals(connection: Connection) -> dict[tuple[int, str], bool]:
+    """Terms that need a person's approval, by contract and code."""
+    rows = fetch(
+        connection,
+        'SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id WHERE v.long_form LIKE \'%"approval":"required"%\'',
+    )
+    found = {}
+    for contract, text in rows:
+        body = orjson.loads(text)
+        everything = body.get("approval") == "required"
+        found.update({(contract, t["id"]): everything or t.get("approval") == "required" for t in body["terms"]})
+    return found
+
+
+def _blocked(standing: Sequence[tuple[Any, ...]], connection: Connection) -> Iterable[BlockedLine]:
+    names = {(c, code): name for c, code, name in fetch(connection, "SELECT contract_id, code, name FROM terms")}
+    links = {
+        (c, event): (source, url)
+        for c, event, source, url in fetch(
+            connection,
+            "SELECT b.contract_id, b.event, b.connection, m.url FROM bindings b LEFT JOIN milestones m ON m.id = b.milestone_id",
+        )
+    }
+    for contract, number, customer, currency, manager, body in standing:
+        for code, status, _, _, expected, gross, _, _, blockers in orjson.loads(body):
+            if status != "not_ready":
+                continue
+            yield BlockedLine(
+                contract=number, term=code, name=names.get((contract, code), code), customer=customer, currency=currency, gross=gross,
+                expected_on=None if expected >= NEVER else _day(expected),
+                blockers=tuple(_blocker(b, links.get((contract, b[0]), (None, None)), manager) for b in blockers),
+                project_manager=manager,
+            )  # fmt: skip
+
+
+def _blocker(entry: Sequence[Any], link: tuple[str | None, str | None], manager: str | None) -> Blocker:
+    name, kind, planned, source = entry
+    return Blocker(name, kind, None if planned is None else _day(planned), source or link[0], link[1], manager)
+
+
+def _exceptions(connection: Connection) -> tuple[ExceptionLine, ...]:
+    rows = fetch(
+        connection,
+        "SELECT c.number, t.code, e.code, e.opened_day, e.detail FROM exceptions e JOIN contracts c ON c.id = e.contract_id "
+        "LEFT JOIN terms t ON t.id = e.term_id LEFT JOIN exception_closings x ON x.exception_id = e.exception_id "
+        "WHERE x.exception_id IS NULL ORDER BY c.number, t.code, e.code",
+    )
+    return tuple(ExceptionLine(r[0], r[1], r[2], _day(r[3]), r[4]) for r in rows)
+
+
+def _forecast(blocked: Iterable[BlockedLine]) -> tuple[ForecastLine, ...]:
+    """Money by the month in which it is expected to become ready."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for line in blocked:
+        if line.expected_on is not None:
+            entry = sums.setdefault((line.expected_on.strftime("%Y-%m"), line.currency), [0, 0])
+            entry[0] += line.gross
+            entry[1] += 1
+    return tuple(ForecastLine(month, currency, gross, n) for (month, currency), (gross, n) in sorted(sums.items()))
