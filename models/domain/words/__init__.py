@@ -16,16 +16,14 @@ LANGUAGES = ("zh-CN", "en")
 def catalogue(language: str) -> dict[str, str]:
     """All sentences of one language: dotted key -> template."""
     name = language if language in LANGUAGES else "en"
-    text = ""
     found: dict[str, str] = {}
     for part in sorted(resources.files(__name__).joinpath(name).iterdir(), key=lambda p: p.name):
         if part.name.endswith(".toml"):
-            text = part.read_text(encoding="utf-8")
-            _flatten("", tomllib.loads(text), found)
+            _flatten("", tomllib.loads(part.read_text(encoding="utf-8")), found)
     return found
 
 
-def say(key: str, language: str, **params: object) -> str:
+def say(key: str, language: str, /, **params: object) -> str:
     """The sentence for `key` in `language`, its slots filled. An unknown key is a programming error (KeyError)."""
     return catalogue(language)[key].format_map(params)
 
