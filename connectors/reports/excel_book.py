@@ -39,6 +39,9 @@ URLS_PER_SHEET = 65_530
 #: Rows of a sheet, less the headings and totals around a list.
 ROWS_MAX = 1_048_576 - 200
 A4 = 9
+#: Not every program makes rows as high as their wrapped text: points for a line, and Excel's limit for a row.
+LINE_HEIGHTS = {"zh-CN": 15, "en": 13.5}
+ROW_HEIGHT_MAX = 409
 FONTS = {"zh-CN": "Microsoft YaHei", "en": "Calibri"}
 
 Style = dict[str, object]
@@ -69,7 +72,7 @@ class Book:
             "font_name": FONTS.get(self.language, "Calibri"),
             "font_size": 10,
             "font_color": INK,
-            "valign": "top",
+            "valign": "vcenter",
             **look,
         }
         key = tuple(sorted(full.items()))
@@ -85,7 +88,7 @@ class Book:
         page.set_landscape()
         page.set_paper(A4)
         page.fit_to_pages(1, 0)
-        page.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
+        page.set_margins(left=0.3, right=0.3, top=0.45, bottom=0.6)
         run = fitted(one_line(self.report.run_id), 100).replace("&", "&&")
         page.set_footer(f"&L{self.say('run')} {run}&C{self.report.as_of.isoformat()}&R{self.say('footer_page')}")
         return Sheet(self, page)
@@ -118,6 +121,7 @@ class Sheet:
     book: Book
     page: Any
     widths: dict[int, int] = field(default_factory=dict)
+    wrapped: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
     urls: int = 0
 
     def text(self, row: int, column: int, value: str | None, *, measured: bool = True, **look: object) -> None:
@@ -127,6 +131,8 @@ class Sheet:
             look = {**look, "quote_prefix": True}
         if measured:
             self.measure(column, shown)
+            if look.get("text_wrap"):
+                self.wrapped.setdefault(row, []).append((column, shown))
         self.page.write_string(row, column, shown, self.book.style(**look))
 
     def day(self, row: int, column: int, value: date | None, **look: object) -> None:
@@ -194,6 +200,7 @@ class Sheet:
                 border=1,
                 border_color="#FFFFFF",
             )
+        self.wrapped.pop(row, None)
         self.page.set_row(row, 30)
 
     def title(self, heading: str, under: str) -> None:
@@ -204,14 +211,24 @@ class Sheet:
         self.page.set_row(1, 17)
 
     def fit(self, limits: dict[int, tuple[int, int]]) -> None:
-        """Set each column as wide as its text, within (least, most) characters."""
-        for column, (least, most) in limits.items():
-            wide = min(max(self.widths.get(column, 0) + 2, least), most)
-            self.page.set_column(column, column, wide)
+        """Set each column as wide as its text, within (least, most) characters, and rows high enough for it."""
+        # Capitals, digits in bold and other fonts than ours need some air.
+        needed = {c: w + 2 + w // 8 for c, w in self.widths.items()}
+        wide = {c: min(max(needed.get(c, 0), least), most) for c, (least, most) in limits.items()}
+        for column, characters in wide.items():
+            self.page.set_column(column, column, characters)
+        each = LINE_HEIGHTS.get(self.book.language, 15)
+        for row, cells in self.wrapped.items():
+            lines = max(sum(_lines(part, wide[column]) for part in text.split("\n")) for column, text in cells)
+            self.page.set_row(row, min(lines * each + 5, ROW_HEIGHT_MAX))
 
     def measure(self, column: int, shown: str) -> None:
         """Remember that `column` must show this text."""
         self.widths[column] = max(self.widths.get(column, 0), display_width(shown))
+
+
+def _lines(text: str, wide: int) -> int:
+    return max(1, -(-display_width(text) // wide))
 
 
 def money_format(currency: str) -> str:

@@ -43,9 +43,9 @@ FIRST_ROW = 3
 DEFINED_NAME = "huikuan_ready"
 
 _LIMITS = {
-    "new": (5, 7), "contract": (11, 20), "term": (6, 10), "name": (10, 24), "customer": (14, 30), "currency": (7, 9),
+    "new": (5, 7), "contract": (11, 20), "term": (6, 10), "name": (10, 20), "customer": (14, 26), "currency": (7, 9),
     "gross": (12, 26), "net": (12, 26), "tax": (10, 26), "ready_on": (11, 12), "noticed_on": (11, 12),
-    "due_on": (11, 12), "status": (9, 18), "evidence": (34, 62), "evidence_url": (12, 14), "project_manager": (10, 20),
+    "due_on": (11, 12), "status": (9, 11), "evidence": (34, 58), "evidence_url": (12, 14), "project_manager": (10, 20),
     "record_id": (38, 38), "invoice_no": (24, 24), "invoice_date": (14, 14), "invoice_received": (16, 16),
     "invoiced_amount": (18, 18),
 }  # fmt: skip
@@ -183,7 +183,7 @@ def _sum(
     # Rounded, because a spreadsheet adds in binary.
     formula = f"=ROUND(SUMIFS({summed},{where}),{minor_digits(currency)})"
     style = sheet.book.style(num_format=money_format(currency), **look)
-    sheet.page.write_formula(row, column, formula, style, str(plain_number(minor, currency)))
+    sheet.page.write_formula(row, column, formula, style, plain_number(minor, currency))
     sheet.measure(column, f"{currency} {grouped(minor, currency)}")
 
 

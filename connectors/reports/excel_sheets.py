@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from connectors.reports.excel_book import AMBER, GREEN, LINE, PALE, RED, Book, Sheet
-from connectors.reports.phrases import Attention, attention, blocker_lines, evidence_lines, first_url
-from connectors.reports.text import fits_excel, is_currency_code, one_line, safe_relative, word
+from connectors.reports.phrases import Attention, attention, blocker_lines, contacts, evidence_lines, first_url
+from connectors.reports.text import fits_excel, is_currency_code, safe_relative, word
 from models.domain.ready import BlockedLine, ConnectionLine, ForecastLine, ReadyLine
 
 #: Beyond this a sheet of waiting terms helps nobody; the JSON file has them all.
@@ -28,7 +28,7 @@ _BLOCKED_WIDTHS = (
     (12, 26),
     (11, 12),
     (40, 70),
-    (12, 30),
+    (12, 34),
     (8, 12),
     (10, 20),
 )
@@ -68,8 +68,7 @@ def _blocked(sheet: Sheet, row: int, line: BlockedLine) -> None:
     sheet.day(row, 6, line.expected_on, **_ROW)
     reasons = blocker_lines(line, book.language, book.report.as_of)
     sheet.text(row, 7, "\n".join(reasons), **_WRAPPED)
-    contacts = dict.fromkeys(one_line(b.contact) for b in line.blockers if b.contact)
-    sheet.text(row, 8, "\n".join(contacts), **_WRAPPED)
+    sheet.text(row, 8, "\n".join(contacts(line)), **_WRAPPED)
     sheet.link(row, 9, first_url(line.blockers), book.say("evidence_link"), **_ROW)
     sheet.text(row, 10, line.project_manager, **_WRAPPED)
 

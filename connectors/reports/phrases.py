@@ -8,11 +8,14 @@ from datetime import date
 
 from connectors.reports.text import one_line, safe_url, word
 from models.domain.findings import Finding, Severity
+from models.domain.observations import Provenance
 from models.domain.ready import BlockedLine, Blocker, Evidence, ExceptionLine, NightReport, ReadyLine, RecordStatus
 from models.domain.words import say
 
 #: Proofs or blockers told in one cell; beyond that a reader needs `huikuan explain`.
 PARTS_MAX = 12
+#: Where a date comes from that is not the fact's own: always told, whatever the grade.
+WEAK = frozenset({Provenance.FIRST_OBSERVED, Provenance.CHILDREN, Provenance.ABSENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,16 @@ class Attention:
 def evidence_text(evidence: Evidence, language: str) -> str:
     """Event · day · person · source · how good the proof is."""
     source = word(f"report.provenance.{evidence.source}", language, evidence.source)
-    provenance = word(f"report.provenance.{evidence.provenance}", language, evidence.provenance)
-    parts = [evidence.event, evidence.on.isoformat(), evidence.by, source, provenance if provenance != source else None]
+    parts = [evidence.event, evidence.on.isoformat(), evidence.by, source, *_quality(evidence, language)]
+    return " · ".join(dict.fromkeys(one_line(p) for p in parts if p))
+
+
+def _quality(evidence: Evidence, language: str) -> Iterator[str]:
+    # A grade says it all, but not that a date is only the day we looked, or was added up from parts.
+    if evidence.grade is None or evidence.provenance in WEAK:
+        yield word(f"report.provenance.{evidence.provenance}", language, evidence.provenance)
     if evidence.grade is not None:
-        parts.append(word(f"report.grade.{int(evidence.grade)}", language, str(int(evidence.grade))))
-    return " · ".join(one_line(p) for p in parts if p)
+        yield word(f"report.grade.{int(evidence.grade)}", language, str(int(evidence.grade)))
 
 
 def evidence_lines(line: ReadyLine, language: str) -> list[str]:
@@ -46,17 +54,24 @@ def evidence_lines(line: ReadyLine, language: str) -> list[str]:
     return note + (told or [say("report.no_evidence", language)])
 
 
-def blocker_text(blocker: Blocker, language: str, as_of: date) -> str:
+def blocker_text(blocker: Blocker, language: str, as_of: date, *, with_contact: bool = True) -> str:
     """Kind: event · planned day · source · contact."""
     kind = word(f"report.blocker.{blocker.kind}", language, blocker.kind)
     parts = [f"{one_line(kind)}: {one_line(blocker.event)}", _planned(blocker.planned_on, language, as_of)]
-    parts += [one_line(p) for p in (blocker.source, blocker.contact) if p]
+    parts += [one_line(p) for p in (blocker.source, blocker.contact if with_contact else None) if p]
     return " · ".join(p for p in parts if p)
 
 
 def blocker_lines(line: BlockedLine, language: str, as_of: date) -> list[str]:
-    """All that a term waits for."""
-    return _limited([blocker_text(b, language, as_of) for b in line.blockers], language)
+    """All that a term waits for; each with its contact where they differ (a column of their own names them all)."""
+    several = len(contacts(line)) > 1
+    told = [blocker_text(b, language, as_of, with_contact=several) for b in line.blockers]
+    return _limited(told, language)
+
+
+def contacts(line: BlockedLine) -> list[str]:
+    """Whom to ask, each once."""
+    return list(dict.fromkeys(one_line(b.contact) for b in line.blockers if b.contact))
 
 
 def status_word(status: RecordStatus, language: str) -> str:

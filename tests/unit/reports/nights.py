@@ -122,7 +122,9 @@ def usual(language: str = "zh-CN", count: int = 12) -> NightReport:
         withdrawn=(line(900, status=RecordStatus.WITHDRAWN, withdrawn_on=date(2026, 7, 30)),),
         blocked=tuple(waiting(n) for n in range(max(count * 3 // 4, 6))),
         exceptions=(
-            ExceptionLine("HT-2026-003", "T2", "REOPENED_AFTER_INVOICE", date(2026, 7, 29), "m_initial_acceptance 初验"),
+            ExceptionLine(
+                "HT-2026-003", "T2", "REOPENED_AFTER_INVOICE", date(2026, 7, 29), "m_initial_acceptance 初验"
+            ),
             ExceptionLine("HT-2025-118", None, "CAP_EXCEEDED", date(2026, 7, 2), "CNY 12,000.00", date(2026, 7, 20)),
         ),
         findings=(
@@ -142,7 +144,9 @@ def usual(language: str = "zh-CN", count: int = 12) -> NightReport:
         connections=(
             ConnectionLine("rd", "pingcode", "done", 1_284, 37, 1),
             ConnectionLine("delivery", "worktile", "done", 412, 5, 0),
-            ConnectionLine("legacy", "redmine", "failed", 0, 0, 0, "GET /issues.json: 503 after 4 tries; check the server"),
+            ConnectionLine(
+                "legacy", "redmine", "failed", 0, 0, 0, "GET /issues.json: 503 after 4 tries; check the server"
+            ),
         ),
         new_records=frozenset(x.record_id for x in ready[:3]),
         data_docs="data_docs/index.html",
@@ -170,8 +174,20 @@ def hostile(language: str = "zh-CN") -> NightReport:
         "&amp; </td></tr></table> {{ 7 * 7 }} {% raw %}",
         "long " + "很长" * 20_000,
     ]
-    links = ["javascript:alert(1)", "https://user:secret@example.com/", "file:///etc/passwd", "https://ok.example/a?b=1&c=2#d"]
-    links += ["data:text/html,x", "HTTPS://ok.example/" + "a" * 3000, "http:///nohost", "https://ok.example/\nx", "", "https://[bad"]
+    links = [
+        "javascript:alert(1)",
+        "https://user:secret@example.com/",
+        "file:///etc/passwd",
+        "https://ok.example/a?b=1&c=2#d",
+    ]
+    links += [
+        "data:text/html,x",
+        "HTTPS://ok.example/" + "a" * 3000,
+        "http:///nohost",
+        "https://ok.example/\nx",
+        "",
+        "https://[bad",
+    ]
     ready = tuple(
         line(
             n,
@@ -180,7 +196,10 @@ def hostile(language: str = "zh-CN") -> NightReport:
             customer=text,
             project_manager=text,
             note=text,
-            evidence=(proof(n, url=links[n % len(links)]), Evidence(text, AS_OF, text, text, links[n % len(links)], text)),
+            evidence=(
+                proof(n, url=links[n % len(links)]),
+                Evidence(text, AS_OF, text, text, links[n % len(links)], text),
+            ),
         )
         for n, text in enumerate(nasty)
     )
@@ -200,7 +219,11 @@ def hostile(language: str = "zh-CN") -> NightReport:
         blocked=(BlockedLine(SCRIPT, FORMULA, SCRIPT, FORMULA, "CNY", 1, None, (blocker,), SCRIPT),),
         exceptions=(ExceptionLine(SCRIPT, None, SCRIPT, AS_OF, FORMULA),),
         findings=(Finding(SCRIPT, Severity.ERROR, Place(file=SCRIPT, path=FORMULA), {"x": SCRIPT}),),
-        forecast=(ForecastLine(SCRIPT, SCRIPT, 1, 1), ForecastLine("2026-09", "CNY", huge, 1), ForecastLine("2026-09", "JPY", 5, 1)),
+        forecast=(
+            ForecastLine(SCRIPT, SCRIPT, 1, 1),
+            ForecastLine("2026-09", "CNY", huge, 1),
+            ForecastLine("2026-09", "JPY", 5, 1),
+        ),
         connections=(ConnectionLine(SCRIPT, FORMULA, SCRIPT, 1, 1, 1, SCRIPT),),
         new_records=frozenset(),
         data_docs="javascript:alert(3)",
