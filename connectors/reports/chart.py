@@ -49,7 +49,7 @@ def _specification(lines: Sequence[ForecastLine]) -> dict[str, Any]:
     labelled = len(months) <= _LABELS_MAX
     base = alt.Chart(alt.InlineData(values=[_point(x) for x in lines])).encode(
         x=alt.X("month:O", title=None, scale=alt.Scale(domain=months), axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("amount:Q", title=None, axis=alt.Axis(format=",", tickCount=4)),
+        y=alt.Y("amount:Q", title=None, axis=alt.Axis(format=",d", tickCount=4)),
     )
     bars = base.mark_bar(color="#0F7C84", cornerRadiusEnd=2, width={"band": 0.55})
     texts = base.mark_text(dy=-7, fontSize=10 if labelled else 0).encode(text="label:N")

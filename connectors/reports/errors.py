@@ -8,6 +8,6 @@ from models.domain.words import say
 class ReportsNotWritten(Exception):
     """No report of this run could be completed; `advice` says what a person can do."""
 
-    def __init__(self, reason: str, language: str, **params: object) -> None:
-        super().__init__(say(f"report.error.{reason}", language, **params))
-        self.advice = say(f"report.error.{reason}_advice", language)
+    def __init__(self, kind: str, language: str, **params: object) -> None:
+        super().__init__(say(f"report.error.{kind}", language, **params))
+        self.advice = say(f"report.error.{kind}_advice", language)

@@ -124,15 +124,19 @@ class Sheet:
     wrapped: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
     urls: int = 0
 
-    def text(self, row: int, column: int, value: str | None, *, measured: bool = True, **look: object) -> None:
-        """Text that stays text, also after somebody edits the cell."""
+    def text(self, row: int, column: int, value: str | None, **look: object) -> None:
+        """Text that stays text, also after somebody edits the cell; its column becomes wide enough."""
         shown = fitted(clean(value or ""))
+        self.measure(column, shown)
+        if look.get("text_wrap"):
+            self.wrapped.setdefault(row, []).append((column, shown))
+        self.loose(row, column, shown, **look)
+
+    def loose(self, row: int, column: int, value: str, **look: object) -> None:
+        """Text that may run over the cells beside it."""
+        shown = fitted(clean(value))
         if is_formula_like(shown):
             look = {**look, "quote_prefix": True}
-        if measured:
-            self.measure(column, shown)
-            if look.get("text_wrap"):
-                self.wrapped.setdefault(row, []).append((column, shown))
         self.page.write_string(row, column, shown, self.book.style(**look))
 
     def day(self, row: int, column: int, value: date | None, **look: object) -> None:
@@ -173,7 +177,7 @@ class Sheet:
         if safe is None:
             self.text(row, column, "", **look)
         elif len(safe) > URL_MAX or self.urls >= URLS_PER_SHEET or self._refused(row, column, safe, shown, look):
-            self.text(row, column, safe, measured=False, **look)
+            self.loose(row, column, safe, **look)
 
     def _refused(self, row: int, column: int, url: str, shown: str | None, look: Style) -> bool:
         self.urls += 1
@@ -205,8 +209,8 @@ class Sheet:
 
     def title(self, heading: str, under: str) -> None:
         """Two lines above a list: what this is, and of which day and run."""
-        self.text(0, 0, heading, measured=False, font_size=16, bold=True, font_color=ACCENT, valign="vcenter")
-        self.text(1, 0, under, measured=False, font_color=PALE)
+        self.loose(0, 0, heading, font_size=16, bold=True, font_color=ACCENT, valign="vcenter")
+        self.loose(1, 0, under, font_color=PALE)
         self.page.set_row(0, 27)
         self.page.set_row(1, 17)
 

@@ -124,15 +124,13 @@ def _below(sheet: Sheet, lines: Sequence[ReadyLine]) -> int:
     book = sheet.book
     if not lines:
         words = book.say("nothing_ready", as_of=book.report.as_of.isoformat())
-        sheet.text(FIRST_ROW, 0, words, measured=False, font_size=12, valign="vcenter")
+        sheet.loose(FIRST_ROW, 0, words, font_size=12, valign="vcenter")
         sheet.page.set_row(FIRST_ROW, 34)
         return FIRST_ROW
     row = FIRST_ROW + len(lines) + 1
     for column in range(AT["contract"], AT["tax"] + 1):
         sheet.text(row, column, "", bottom=2, bottom_color=HEAD)
-    sheet.text(
-        row, AT["contract"], book.say("totals_by_currency"), measured=False, bold=True, bottom=2, bottom_color=HEAD
-    )
+    sheet.loose(row, AT["contract"], book.say("totals_by_currency"), bold=True, bottom=2, bottom_color=HEAD)
     found = totals(book.report.ready)
     # A code that is not one could mean something else inside a formula's criterion.
     live = len(lines) == len(book.report.ready) and all(is_currency_code(t.currency) for t in found)
@@ -143,7 +141,7 @@ def _below(sheet: Sheet, lines: Sequence[ReadyLine]) -> int:
     if left_out:
         row += 1
         words = book.say("too_many_rows", n=left_out, file="ready-to-invoice.json")
-        sheet.text(row, AT["contract"], words, measured=False, font_color=RED)
+        sheet.loose(row, AT["contract"], words, font_color=RED)
     return row
 
 
@@ -152,7 +150,7 @@ def _total(sheet: Sheet, row: int, total: Total, *, last: int, live: bool) -> No
     look: dict[str, object] = {"bold": total.status is RecordStatus.READY, "bg_color": BAND}
     for key in ("contract", "term", "name", "customer"):
         sheet.text(row, AT[key], "", **look)
-    sheet.text(row, AT["contract"], status_word(total.status, book.language), measured=False, **look)
+    sheet.loose(row, AT["contract"], status_word(total.status, book.language), **look)
     sheet.text(row, AT["currency"], total.currency, align="center", **look)
     where = _criteria(row, last)
     count = book.style(num_format=book.say("count_format"), align="right", **look)
@@ -201,7 +199,7 @@ def _arrange(sheet: Sheet, *, rows: int, end: int) -> None:
     sheet.book.file.define_name(DEFINED_NAME, f"='{name}'!{xl_range_abs(HEADER_ROW, 0, last, len(KEYS) - 1)}")
     _checks(sheet.book, page, last)
     words = sheet.book.say("fill_in")
-    sheet.text(1, AT["record_id"], words, measured=False, font_color=RED)
+    sheet.loose(1, AT["record_id"], words, font_color=RED)
     page.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True})
 
 

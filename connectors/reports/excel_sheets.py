@@ -171,13 +171,13 @@ def write_run(book: Book) -> None:
     ]
     for row, (item, value) in enumerate(facts, start=2):
         sheet.text(row, 0, item, bold=True, font_color=PALE)
-        sheet.text(row, 1, value, measured=False)
+        sheet.loose(row, 1, value)
     header = 3 + len(facts)
     sheet.header(header, _CONNECTIONS)
     for row, line in enumerate(report.connections, start=header + 1):
         _connection(sheet, row, line)
     if not report.connections:
-        sheet.text(header + 1, 0, book.say("nothing_connections"), measured=False)
+        sheet.loose(header + 1, 0, book.say("nothing_connections"))
     sheet.fit(dict(enumerate(_CONNECTION_WIDTHS)))
 
 
@@ -203,7 +203,7 @@ def _opened(
     sheet.title(book.say(f"heading.{name}"), told)
     sheet.header(FIRST_ROW - 1, keys)
     if not lines:
-        sheet.text(FIRST_ROW, 0, nothing, measured=False, font_size=12, valign="vcenter")
+        sheet.loose(FIRST_ROW, 0, nothing, font_size=12, valign="vcenter")
         sheet.page.set_row(FIRST_ROW, 34)
     return sheet, shown
 

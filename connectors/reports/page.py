@@ -23,7 +23,7 @@ from connectors.reports.phrases import (
     status_word,
     summary,
 )
-from connectors.reports.text import clean, grouped, one_line, safe_relative, safe_url, word
+from connectors.reports.text import clean, fitted, grouped, one_line, safe_relative, safe_url, word
 from connectors.reports.totals import totals
 from models.domain.ready import NightReport, RecordStatus
 from models.domain.words import LANGUAGES, say
@@ -31,6 +31,8 @@ from models.domain.words import LANGUAGES, say
 #: Rows a page shows before it says where the rest is.
 READY_MAX = 1_000
 OTHERS_MAX = 300
+#: Characters of a name or note on the page; a text without end must not hide the rest.
+TEXT_MAX = 240
 _FOLDER = resources.files(__package__).joinpath("templates")
 
 
@@ -57,9 +59,13 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=source, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"money": grouped, "url": safe_url, "line": one_line}
+    environment.filters |= {"money": grouped, "url": safe_url, "brief": _brief}
     environment.finalize = _shown
     return environment
+
+
+def _brief(text: str | None) -> str:
+    return fitted(one_line(text or ""), TEXT_MAX)
 
 
 def _shown(value: object) -> object:
@@ -111,8 +117,8 @@ def _words(report: NightReport, language: str) -> dict[str, Any]:
     return {
         "t": lambda key, **slots: say(f"report.{key}", language, **slots),
         "status": lambda status: status_word(status, language),
-        "proof": lambda evidence: evidence_text(evidence, language),
-        "blocker": lambda part: blocker_text(part, language, report.as_of, with_contact=False),
+        "proof": lambda evidence: _brief(evidence_text(evidence, language)),
+        "blocker": lambda part: _brief(blocker_text(part, language, report.as_of, with_contact=False)),
         "contacts": contacts,
         "state": lambda name: word(f"report.connection.{name}", language, name),
     }

@@ -17,8 +17,8 @@ from models.domain.words import catalogue
 CELL_MAX = 32_767
 #: Longest link Excel accepts.
 URL_MAX = 2_079
-#: Excel keeps this many digits of a number; what is beyond becomes 0 without a word.
-EXACT_DIGITS = 15
+#: Excel keeps 15 digits of a number; what is beyond becomes 0 without a word.
+EXACT_BELOW = 1_000_000_000_000_000
 
 # C0 and C1 controls but for tab and line ends, lone surrogates, non-characters, and the marks that turn
 # the reading direction round (they can make "exe.pdf" look like "fdp.exe").
@@ -62,10 +62,10 @@ def safe_url(url: str | None) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        harmless = parts.scheme.lower() in {"http", "https"} and parts.hostname and not parts.username
+        harmless = parts.scheme.lower() in {"http", "https"} and parts.hostname and "@" not in parts.netloc
     except ValueError:
         return None
-    return url if harmless and not parts.password else None
+    return url if harmless else None
 
 
 def safe_relative(link: str | None) -> str | None:
@@ -100,7 +100,7 @@ def plain_number(minor: int, currency: str) -> Decimal:
 
 def fits_excel(minor: int) -> bool:
     """Can Excel keep every digit of this amount?"""
-    return abs(minor) < 10**EXACT_DIGITS
+    return abs(minor) < EXACT_BELOW
 
 
 def is_currency_code(currency: str) -> bool:
