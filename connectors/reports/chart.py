@@ -21,6 +21,7 @@ _WIDTH, _HEIGHT = 860, 130
 #: Attributes that describe the drawing to a reader of the screen; the page does that better, with a table.
 _ARIA = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _CLASSES = re.compile(r' class="[^"]*?\b(mark-(?:rect|text|rule)|background)[^"]*"')
+_CLIP = re.compile(r"(?<=[\"#])clip\d+(?=[\")])")
 
 
 def drawable(forecast: Sequence[ForecastLine]) -> tuple[ForecastLine, ...]:
@@ -39,7 +40,13 @@ def forecast_svg(forecast: Sequence[ForecastLine]) -> str | None:
     import vl_convert  # noqa: PLC0415
 
     svg: str = vl_convert.vegalite_to_svg(_specification(lines))
-    return _CLASSES.sub(r' class="\1"', _ARIA.sub("", svg))
+    return _renumbered(_CLASSES.sub(r' class="\1"', _ARIA.sub("", svg)))
+
+
+def _renumbered(svg: str) -> str:
+    """The renderer counts its clipping paths through the life of the process: the same picture, other ids."""
+    names = {old: f"chart-clip-{n}" for n, old in enumerate(dict.fromkeys(_CLIP.findall(svg)), start=1)}
+    return _CLIP.sub(lambda found: names[found[0]], svg)
 
 
 def _specification(lines: Sequence[ForecastLine]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_nothing_runs_and_nothing_is_requested(night: object) -> None:
     for target in [a.get("href") or "" for a in parsed.of("a")]:
         assert safe_url(target) or safe_relative(target) or target == "#ready"
     policy = next(a["content"] for a in parsed.of("meta") if a.get("http-equiv"))
-    style = re.search(r"<style>(.*?)</style>", text, re.S)
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
     assert style
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
     assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
