@@ -160,9 +160,8 @@ class Sheet:
             style = self.book.style(num_format=money_format(currency), **look)
             self.page.write_number(row, column, plain_number(minor, currency), style)
             return
-        self.money_as_text(
-            row, column, minor, currency, self.book.say("not_exact", amount=plain_number(minor, currency))
-        )
+        why = self.book.say("not_exact", amount=plain_number(minor, currency))
+        self.money_as_text(row, column, minor, currency, why, **look)
 
     def money_as_text(self, row: int, column: int, minor: int, currency: str, why: str, **look: object) -> None:
         """An amount that Excel must not calculate with, and a note that says why."""
