@@ -258,6 +258,7 @@ def _night_report(
 ) -> NightReport:
     with night.store.read() as reader:
         lines = report.board(reader)
+        unproven = bind.unproven(reader)
         waiting = fetch(
             reader, "SELECT connection, vendor_id, code, params FROM quarantine WHERE cleared_at IS NULL ORDER BY id"
         )

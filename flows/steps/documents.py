@@ -56,7 +56,9 @@ def import_documents(connection: Connection, path: Path, recorded_at: int) -> Im
     return Imported(count, bulk_insert(connection, facts, columns, rows, ignore=True), ())
 
 
-def _problem(row: Mapping[str, str], known: Mapping[str, tuple[int, Mapping[str, str]]]) -> tuple[str, dict[str, object]] | None:
+def _problem(
+    row: Mapping[str, str], known: Mapping[str, tuple[int, Mapping[str, str]]]
+) -> tuple[str, dict[str, object]] | None:
     missing = [k for k in REQUIRED if not row.get(k)]
     if missing:
         return "ROW_INCOMPLETE", {"missing": ", ".join(missing)}
@@ -76,7 +78,8 @@ def _known_events(connection: Connection) -> dict[str, tuple[int, dict[str, str]
     """By contract number: its id, and what may be written in the event column -> the event."""
     known: dict[str, tuple[int, dict[str, str]]] = {}
     for number, contract_id, event, kind, name in fetch(
-        connection, "SELECT c.number, c.id, b.event, b.kind, b.name FROM contracts c LEFT JOIN bindings b ON b.contract_id = c.id WHERE c.active"
+        connection,
+        "SELECT c.number, c.id, b.event, b.kind, b.name FROM contracts c LEFT JOIN bindings b ON b.contract_id = c.id WHERE c.active",
     ):
         events = known.setdefault(number, (contract_id, {}))[1]
         if kind in ("document", "sign_off"):
