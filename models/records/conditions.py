@@ -236,13 +236,13 @@ def _spoken(value: Value, default: Roll) -> DueRule:
         months = match["unit"].startswith("month")
         add = DueAdd.BUSINESS_DAYS if match["business"] else DueAdd.MONTHS if months else DueAdd.DAYS
         roll = Roll(match["roll"]) if match["roll"] else Roll.NONE if add is DueAdd.BUSINESS_DAYS else default
-        return DueRule(DueStart(match["start"]), add, int(match["n"]), roll)
+        return DueRule(DueStart(match["start"]), add, value.bounded(match["n"]), roll)
     chinese = _CHINESE.match(text)
     if chinese is None:
         raise value.wrong("DUE_UNREADABLE", found=text)
     add = {"个工作日": DueAdd.BUSINESS_DAYS, "个月": DueAdd.MONTHS}.get(chinese["unit"], DueAdd.DAYS)
     roll = Roll.NONE if add is DueAdd.BUSINESS_DAYS else default
-    return DueRule(DueStart(_CHINESE_START[chinese["start"]]), add, int(chinese["n"]), roll)
+    return DueRule(DueStart(_CHINESE_START[chinese["start"]]), add, value.bounded(chinese["n"]), roll)
 
 
 _PLAIN_ADDS = ("days", "business_days", "months", "end_of_month_then_days", "day_of_next_month")

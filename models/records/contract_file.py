@@ -164,8 +164,12 @@ class _Reader:
             opening=self.each("opening", self._opening),
             approval_required=(self.optional("approval", lambda v: v.choice(("required", "none"))) == "required"),
             notify_customer=bool(self.optional("notify_customer", Value.flag)),
-            receivables={k: f[k].plain() for k in RECEIVABLES_KEYS if k in f},
+            receivables=self._receivables(),
         )
+
+    def _receivables(self) -> dict[str, object]:
+        kept = {k: self.optional(k, Value.plain) for k in RECEIVABLES_KEYS}
+        return {k: v for k, v in kept.items() if v not in (None, "", [], {})}
 
     # --- the frame ---
 
@@ -535,7 +539,7 @@ def long_form(contract: m.Contract) -> dict[str, object]:
         "notify_customer": contract.notify_customer,
     }
     body |= _long_rules(contract, money)
-    body |= {k: json.loads(json.dumps(v, default=str)) for k, v in contract.receivables.items()}
+    body |= contract.receivables
     return {k: v for k, v in body.items() if v not in ([], {}, "")}
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar
 
 import yaml
 
@@ -20,9 +20,12 @@ from models.domain.money import MoneyError, exact_fraction, to_minor
 
 #: Deeper files are refused: the C parser would run out of stack, and no contract is this deep.
 DEPTH_MAX = 100
-NUMBER_MAX = 1_000_000
+#: The longest period, in days or months; a longer one leaves the calendar.
+NUMBER_MAX = 36_500
+YEARS = (1990, 2200)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?:_\d{3})+)(?:\.\d+)?", re.ASCII)
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -50,6 +53,9 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         """One level up."""
         self.depth -= 1
         super().ascend_resolver()
+
+
+DayT = TypeVar("DayT", date, datetime)
 
 
 class Unreadable(Exception):
@@ -204,7 +210,10 @@ class Value:
 
     def whole(self, least: int = 0) -> int:
         """A whole number of at least `least`."""
-        text = self.text()
+        return self.bounded(self.text(), least)
+
+    def bounded(self, text: str, least: int = 0) -> int:
+        """The whole number a part of this value spells out."""
         if not _WHOLE.fullmatch(text):
             raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a whole number")
         if not least <= int(text) <= NUMBER_MAX:
@@ -240,11 +249,18 @@ class Value:
         """A date written YYYY-MM-DD."""
         text = self.text()
         try:
-            if _DAY.fullmatch(text):
-                return date.fromisoformat(text)
+            found = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         except ValueError:
-            pass  # 2026-02-30 has the form of a date
-        raise self.wrong("DATE_UNREADABLE", found=self.shown())
+            found = None  # 2026-02-30 has the form of a date
+        if found is None:
+            raise self.wrong("DATE_UNREADABLE", found=self.shown())
+        return self._in_range(found)
+
+    def _in_range(self, day: DayT) -> DayT:
+        """The day itself, if a contract of our time can mean it: a year 0226 is a slip of the pen."""
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            raise self.wrong("DATE_RANGE", found=self.shown(), first=YEARS[0], last=YEARS[1])
+        return day
 
     def moment(self) -> date | datetime:
         """A date, or an instant that says its offset from UTC."""
@@ -257,10 +273,10 @@ class Value:
             raise self.wrong("DATE_UNREADABLE", found=self.shown()) from None
         if instant.tzinfo is None:
             raise self.wrong("INSTANT_WITHOUT_OFFSET", found=text)
-        return instant
+        return self._in_range(instant)
 
     def plain(self) -> object:
-        """The value as JSON would hold it, numbers as text; for parts that are kept but not read."""
+        """The value as JSON would hold it, broken numbers as text; for parts that are kept but not read."""
         if isinstance(self.node, yaml.MappingNode):
             return {k: v.plain() for k, v in self.items()}
         if isinstance(self.node, yaml.SequenceNode):
@@ -270,9 +286,8 @@ class Value:
             return None
         if kind == "bool":
             return self.node.value.lower() in ("true", "yes", "on")
-        if kind == "int":
-            return int(self.node.value.replace("_", ""))
-        return str(self.node.value) if kind != "float" else Decimal(self.node.value.replace("_", ""))
+        text = str(self.node.value)
+        return int(text) if kind == "int" and _INTEGER.fullmatch(text) else text
 
 
 def documents(text: str, report: Report) -> list[Value]:
@@ -281,7 +296,7 @@ def documents(text: str, report: Report) -> list[Value]:
         report.add("EMPTY_FILE", None, "")
         return []
     try:
-        nodes = [n for n in yaml.compose_all(text, Loader=Loader) if n is not None]
+        nodes = [n for n in yaml.compose_all(text, Loader=Loader) if n is not None and not n.tag.endswith(":null")]
     except TooDeep as problem:
         report.add("NESTED_TOO_DEEP", problem.line, "", most=DEPTH_MAX)
         return []
@@ -297,6 +312,8 @@ def documents(text: str, report: Report) -> list[Value]:
     if _has_anchor_bomb(text):
         report.add("YAML_ALIASES", None, "")
         return []
+    if not nodes:
+        report.add("EMPTY_FILE", None, "")
     return [Value(n, "", report) for n in nodes]
 
 

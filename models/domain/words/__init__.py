@@ -25,7 +25,7 @@ def catalogue(language: str) -> dict[str, str]:
     return found
 
 
-def say(key: str, language: str, **params: object) -> str:
+def say(key: str, language: str, /, **params: object) -> str:
     """The sentence for `key` in `language`, its slots filled. An unknown key is a programming error (KeyError)."""
     return catalogue(language)[key].format_map(params)
 
