@@ -1,4 +1,4 @@
-"""Settings: `huikuan.toml` and the environment, checked; the only reader of both.
+"""Settings: `huikuan.toml` and the environment, checked.
 
 Every key may come from the environment (HUIKUAN_STORE__URL=…). Secrets come from the environment, a file
 or a Prefect secret block, never from the file itself - except for a sandbox on loopback.
@@ -7,7 +7,6 @@ or a Prefect secret block, never from the file itself - except for a sandbox on 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,35 +18,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from flows.environment import environment
 from models.domain.findings import Finding, Place
-
-#: No dependency of ours phones home, unless the operator decided so himself.
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "GX_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "PREFECT_CLI_PROMPT": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-}
-
-
-def be_quiet() -> None:
-    """Switch telemetry off for this process; call before anything heavy is imported."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-
-
-def environment() -> Mapping[str, str]:
-    """The environment, for those who must read it."""
-    return os.environ
-
-
-def prefect_api() -> str | None:
-    """The address of a Prefect server, where one is configured."""
-    return os.environ.get("PREFECT_API_URL") or None
-
 
 class SettingsError(Exception):
     """The configuration cannot be used; all that is wrong with it."""
@@ -237,7 +209,7 @@ def _loopback(url: object) -> bool:
 def _secret(kind: str, name: str, trail: tuple[str, ...], path: Path, text: str, findings: list[Finding]) -> str:
     found: str | None = None
     if kind == "env":
-        found = os.environ.get(name)
+        found = environment().get(name)
     elif kind == "file":
         place = path.parent / name
         found = place.read_text(encoding="utf-8").strip() if place.is_file() else None

@@ -1,1 +1,130 @@
 """The composition root: the only place that picks real things for ports, and the only one with a clock."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from connectors.calendars import calendar_specs
+from connectors.registry import connector
+from connectors.store import Store, open_store
+from flows.night import Connection, Night
+from flows.settings import ConnectionSettings, Loaded
+from models.domain.ready import NightReport
+from models.ports import Source
+
+if TYPE_CHECKING:
+    from flows.steps.checks import Checks
+
+
+def utc_now() -> datetime:
+    """The moment."""
+    return datetime.now(UTC)
+
+
+def epoch_now() -> int:
+    """The moment in whole seconds."""
+    return int(time.time())
+
+
+def demo_moment(day: date) -> datetime:
+    """The demo's evening, so that two demos give the same bytes."""
+    return datetime(day.year, day.month, day.day, 10, 30, tzinfo=UTC)
+
+
+def today(loaded: Loaded) -> date:
+    """Today where the company is."""
+    return utc_now().astimezone(ZoneInfo(loaded.settings.company.timezone)).date()
+
+
+def code_version() -> str:
+    """The version of huikuan that runs."""
+    try:
+        return version("huikuan")
+    except PackageNotFoundError:
+        return "source"
+
+
+def the_store(loaded: Loaded, *, create: bool = False) -> Store:
+    """The configured store."""
+    return open_store(loaded.store_url, create=create)
+
+
+def build_source(name: str, settings: ConnectionSettings) -> Source:
+    """The source of a connection. Raises SourceConfig where its keys are wrong."""
+    return connector(settings.system).build(name, settings.options, clock=utc_now)
+
+
+def connections(loaded: Loaded, only: str | None = None) -> tuple[Connection, ...]:
+    """The configured connections, or the one named."""
+    return tuple(
+        Connection(name, s.system, partial(build_source, name, s), () if s.projects == "all" else tuple(s.projects))
+        for name, s in loaded.settings.connections.items()
+        if only in (None, name)
+    )
+
+
+def the_night(
+    loaded: Loaded,
+    store: Store,
+    *,
+    as_of: date | None = None,
+    only: str | None = None,
+    full: bool = False,
+    dry_run: bool = False,
+    known_at: datetime | None = None,
+    now: datetime | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> Night:
+    """A run with everything real in its place."""
+    from flows.steps.checks import Checks
+
+    moment = now or utc_now()
+    checks = Checks(moment, loaded.settings.run.drop_ratio)
+    wanted = loaded.settings.run.checks
+    return Night(
+        run_id=str(uuid.uuid4()),
+        as_of=as_of or today(loaded),
+        now=moment,
+        store=store,
+        connections=connections(loaded, only),
+        contract_files=tuple(loaded.contract_files()),
+        root=loaded.root,
+        calendars=calendar_specs,
+        language=loaded.settings.reports.language,
+        code_version=code_version(),
+        lease_seconds=loaded.settings.run.lease_seconds,
+        clock=epoch_now,
+        write_reports=partial(_write_reports, loaded.out, checks),
+        notify=_notifier(loaded, store),
+        gate=checks.gate if wanted else None,
+        out_check=checks.out_check if wanted else None,
+        full=full,
+        dry_run=dry_run,
+        known_at=None if known_at is None else int(known_at.timestamp() * 1_000_000),
+        say=say,
+    )
+
+
+def _write_reports(folder: Path, checks: Checks, report: NightReport) -> Sequence[Path]:
+    from connectors.reports import write_all
+
+    docs = checks.write_docs(folder)
+    return write_all(replace(report, data_docs=docs), folder, ("zh-CN", "en")).paths
+
+
+def _notifier(loaded: Loaded, store: Store) -> Callable[[NightReport], Awaitable[Mapping[str, int]]]:
+    async def notify(report: NightReport) -> Mapping[str, int]:
+        from flows.steps.notify import notify_night
+
+        return notify_night(store, loaded, report, epoch_now)
+
+    return notify

@@ -45,16 +45,25 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def lease(self, name: str, holder: str, seconds: int, clock: Callable[[], int]) -> Iterator[Callable[[], None]]:
-        """Hold `name` alone; yields a function that prolongs it. Raises StoreBusy while somebody else holds it.
+    def lease(
+        self, name: str, holder: str, seconds: int, clock: Callable[[], int]
+    ) -> Iterator[Callable[[Connection], None]]:
+        """Hold `name` alone. Raises StoreBusy while somebody else holds it.
+
+        Yields a function that prolongs it inside a transaction of the caller, or raises StoreBusy where it
+        was lost: so nothing is committed by a run that somebody has taken over.
 
         A holder that died loses its lease when it runs out; `clock` gives epoch seconds.
         """
         token = str(uuid.uuid4())
         self._take_lease(name, holder, token, seconds, clock())
 
-        def prolong() -> None:
-            self._prolong(name, token, seconds, clock())
+        def prolong(connection: Connection) -> None:
+            mine = sa.update(leases).where(leases.c.name == name, leases.c.token == token)
+            if not connection.execute(mine.values(expires_at=clock() + seconds)).rowcount:
+                raise StoreBusy(
+                    f"the hold on '{name}' was lost", "another run took over; this one stops before posting"
+                )
 
         try:
             yield prolong
@@ -81,16 +90,6 @@ class Store:
         raise StoreBusy(
             f"the run '{name}' is already held{until}", "wait for it to end; a dead run's hold expires by itself"
         )
-
-    def _prolong(self, name: str, token: str, seconds: int, now: int) -> None:
-        with self.begin() as connection:
-            mine = (
-                sa.update(leases).where(leases.c.name == name, leases.c.token == token).values(expires_at=now + seconds)
-            )
-            if not connection.execute(mine).rowcount:
-                raise StoreBusy(
-                    f"the hold on '{name}' was lost", "another run took over; this one stops before posting"
-                )
 
 
 def open_store(url: str, *, create: bool = False) -> Store:

@@ -115,3 +115,19 @@ def resolve(connection: Connection, recorded_at: int, *, write: bool = True) -> 
     if write:
         bulk_update(connection, bindings, "id", ("milestone_id", "recorded_at"), bound)
     return rest
+
+
+def unproven(connection: Connection) -> list[Finding]:
+    """Bound milestones that are done without a trace of who did it and when: a person must confirm them."""
+    rows = fetch(
+        connection,
+        "SELECT c.number, b.event, b.connection, m.name, c.file FROM bindings b JOIN contracts c ON c.id = b.contract_id AND c.active "
+        "JOIN milestones m ON m.id = b.milestone_id "
+        "JOIN observations o ON o.id = (SELECT MAX(x.id) FROM observations x WHERE x.milestone_id = m.id) "
+        "WHERE o.unproven AND o.done AND NOT EXISTS (SELECT 1 FROM facts f WHERE f.contract_id = c.id AND f.event = b.event) "
+        "ORDER BY c.number, b.event",
+    )
+    return [
+        Finding("MILESTONE_UNPROVEN", place=Place(file=file, contract=number, connection=source, path=f"events.{event}"), params={"event": event, "name": name, "contract": number})
+        for number, event, source, name, file in rows
+    ]

@@ -193,7 +193,7 @@ def decide(connection: Connection, matched: Matched, ledger: Ledger, as_of: int)
                 evidence[index],
                 head.version_id,
                 index,
-            )  # fmt: skip
+            )
         )
     _exceptions(matched, ledger, plan)
     _decisions(matched, ledger, plan, as_of)

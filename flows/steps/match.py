@@ -6,7 +6,7 @@ changes of those milestones become the changes of slots on the contract's own ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,6 +26,9 @@ from models.domain.calendars_spec import CalendarSpec
 
 #: Contracts evaluated at once: columns of a few tens of thousands of terms stay small in memory.
 CHUNK = 20_000
+
+#: Gives the calendars of these names.
+CalendarsOf = Callable[[Sequence[str]], Mapping[str, CalendarSpec]]
 
 _TOUCHED = """
 SELECT c.id FROM contracts c LEFT JOIN standing s ON s.contract_id = c.id
@@ -108,7 +111,7 @@ def match(
     connection: Connection,
     ids: Sequence[int],
     as_of: int,
-    specs: Mapping[str, CalendarSpec],
+    calendars_of: CalendarsOf,
     known_at: int | None = None,
 ) -> Matched:
     """Evaluate contracts as of a day, from what the store knows (or knew at `known_at`)."""
@@ -127,7 +130,7 @@ def match(
     kept = _current_terms(terms, heads, batch)
     loader = _Loader(connection, table, heads, batch, known_at or 2**62)
     facts, sources, records = loader.facts([t[0] for t in kept])
-    calendars = Calendars.named(batch.calendars, specs)
+    calendars = Calendars.named(batch.calendars, calendars_of(batch.calendars))
     out = evaluate(batch, facts, calendars, as_of)
     return Matched(
         heads, tuple(t[0] for t in kept), tuple(t[1] for t in kept), tuple(t[2] for t in kept),

@@ -44,7 +44,7 @@ def post(
     as_of: int,
     recorded_at: int,
     *,
-    before_commit: Callable[[], None] | None = None,
+    before_commit: Callable[[Connection], None] | None = None,
 ) -> Posted:
     """Write a plan. `before_commit` may raise to stop (a lost lease); what was committed before stays."""
     done = Posted()
@@ -52,7 +52,7 @@ def post(
         with store.begin() as connection:
             done = done.plus(_write(connection, part, run_id, as_of, recorded_at))
             if before_commit is not None:
-                before_commit()
+                before_commit(connection)
     return done
 
 

@@ -36,26 +36,28 @@ class Board:
         return tuple(r for r in self.ready if r.status is RecordStatus.READY)
 
 
-def board(connection: Connection) -> Board:
-    """Read everything that the outputs show."""
-    standing = _standing(connection)
+def board(connection: Connection, as_of: int = NEVER) -> Board:
+    """Read everything that the outputs show, as it stood on a day (the latest, if none is named)."""
+    standing = _standing(connection, as_of)
     terms = _decided(standing)
-    lines = _records(connection, terms)
+    lines = _records(connection, terms, as_of)
     living = tuple(x for x in lines if x.status is not RecordStatus.WITHDRAWN)
     gone = tuple(x for x in lines if x.status is RecordStatus.WITHDRAWN)
     blocked = tuple(_blocked(standing, connection))
-    return Board(living, gone, blocked, _exceptions(connection), _forecast(blocked))
+    return Board(living, gone, blocked, _exceptions(connection, as_of), _forecast(blocked))
 
 
 Decided = dict[str, Any]
 
 
-def _standing(connection: Connection) -> list[tuple[Any, ...]]:
+def _standing(connection: Connection, as_of: int) -> list[tuple[Any, ...]]:
     return fetch(
         connection,
         "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, d.body FROM standing s "
         "JOIN contracts c ON c.id = s.contract_id AND c.active "
-        "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id) ORDER BY c.number",
+        "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d) "
+        "ORDER BY c.number",
+        {"d": as_of},
     )
 
 
@@ -64,15 +66,17 @@ def _decided(standing: Iterable[tuple[Any, ...]]) -> dict[tuple[int, str], list[
     return {(r[0], t[0]): t for r in standing for t in orjson.loads(r[5])}
 
 
-def _records(connection: Connection, terms: Mapping[tuple[int, str], list[Any]]) -> list[ReadyLine]:
-    people = _interventions(connection)
+def _records(connection: Connection, terms: Mapping[tuple[int, str], list[Any]], as_of: int) -> list[ReadyLine]:
+    people = _interventions(connection, as_of)
     required = _approvals(connection)
     rows = fetch(
         connection,
         "SELECT r.record_id, c.number, t.code, t.name, c.customer, r.currency, r.gross, r.net, r.tax, r.ready_day, r.noticed_day, "
         "r.evidence, r.occurrence, c.project_manager, w.withdrawn_day, w.reason, c.id, t.id FROM ready_records r "
         "JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id "
-        "LEFT JOIN withdrawals w ON w.record_id = r.record_id ORDER BY c.number, t.position, t.code, r.occurrence",
+        "LEFT JOIN withdrawals w ON w.record_id = r.record_id AND w.withdrawn_day <= :d WHERE r.noticed_day <= :d "
+        "ORDER BY c.number, t.position, t.code, r.occurrence",
+        {"d": as_of},
     )
     return [
         _record(r, terms.get((r[16], r[2])), people.get(r[17], {}), approval=required.get((r[16], r[2]), False))
@@ -119,11 +123,11 @@ def _status(
     return RecordStatus.READY, None
 
 
-def _interventions(connection: Connection) -> dict[int, dict[str, str]]:
+def _interventions(connection: Connection, as_of: int) -> dict[int, dict[str, str]]:
     """By term: the holds and approvals in force, with their reasons."""
     found: dict[int, dict[str, str]] = {}
     for term, kind, by, reason in fetch(
-        connection, 'SELECT term_id, kind, "by", reason FROM interventions ORDER BY id'
+        connection, 'SELECT term_id, kind, "by", reason FROM interventions WHERE day <= :d ORDER BY id', {"d": as_of}
     ):
         own = found.setdefault(term, {})
         if kind == "release":
@@ -173,12 +177,13 @@ def _blocker(entry: Sequence[Any], link: tuple[str | None, str | None], manager:
     return Blocker(name, kind, None if planned is None else _day(planned), source or link[0], link[1], manager)
 
 
-def _exceptions(connection: Connection) -> tuple[ExceptionLine, ...]:
+def _exceptions(connection: Connection, as_of: int) -> tuple[ExceptionLine, ...]:
     rows = fetch(
         connection,
         "SELECT c.number, t.code, e.code, e.opened_day, e.detail FROM exceptions e JOIN contracts c ON c.id = e.contract_id "
         "LEFT JOIN terms t ON t.id = e.term_id LEFT JOIN exception_closings x ON x.exception_id = e.exception_id "
-        "WHERE x.exception_id IS NULL ORDER BY c.number, t.code, e.code",
+        "WHERE e.opened_day <= :d AND (x.exception_id IS NULL OR x.closed_day > :d) ORDER BY c.number, t.code, e.code",
+        {"d": as_of},
     )
     return tuple(ExceptionLine(r[0], r[1], r[2], _day(r[3]), r[4]) for r in rows)
 

@@ -16,12 +16,10 @@ LANGUAGES = ("zh-CN", "en")
 def catalogue(language: str) -> dict[str, str]:
     """All sentences of one language: dotted key -> template."""
     name = language if language in LANGUAGES else "en"
-    text = ""
     found: dict[str, str] = {}
     for part in sorted(resources.files(__name__).joinpath(name).iterdir(), key=lambda p: p.name):
         if part.name.endswith(".toml"):
-            text = part.read_text(encoding="utf-8")
-            _flatten("", tomllib.loads(text), found)
+            _flatten("", tomllib.loads(part.read_text(encoding="utf-8")), found)
     return found
 
 

@@ -1,0 +1,229 @@
+"""The commands. Thin: parse, wire, call a step, print, exit code. Heavy imports wait until a command runs.
+
+Exit codes: 0 done; 1 done, and something waits for a person; 2 could not run; 3 ran in part.
+"""
+
+from __future__ import annotations
+
+import locale
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.environment import be_quiet, environment
+from models.domain.words import say
+
+
+def ui_language() -> str:
+    """zh-CN or en, by HUIKUAN_LANGUAGE, LC_ALL, LC_MESSAGES or LANG."""
+    given = environment()
+    for name in ("HUIKUAN_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if given.get(name):
+            return "zh-CN" if given[name].lower().startswith("zh") else "en"
+    found = locale.getlocale()[0] or ""
+    return "zh-CN" if found.lower().startswith(("zh", "chinese")) else "en"
+
+
+LANGUAGE = ui_language()
+
+
+def t(key: str, **params: object) -> str:
+    """A sentence of the command line in the user's language."""
+    return say(f"cli.{key}", LANGUAGE, **params)
+
+
+app = typer.Typer(no_args_is_help=True, help=t("help.app"), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+db_app = typer.Typer(no_args_is_help=True, help=t("help.db"), rich_markup_mode=None)
+connectors_app = typer.Typer(no_args_is_help=True, help=t("help.connectors"), rich_markup_mode=None)
+import_app = typer.Typer(no_args_is_help=True, help=t("help.import"), rich_markup_mode=None)
+app.add_typer(db_app, name="db")
+app.add_typer(connectors_app, name="connectors")
+app.add_typer(import_app, name="import")
+
+Config = Annotated[Path, typer.Option("--config", help=t("option.config"))]
+AsOf = Annotated[str | None, typer.Option("--as-of", help=t("option.as_of"), metavar="YYYY-MM-DD")]
+Json = Annotated[bool, typer.Option("--json", help=t("option.json"))]
+DEFAULT_CONFIG = Path("huikuan.toml")
+
+
+def finish(code: int) -> None:
+    """End with an exit code."""
+    raise typer.Exit(code)
+
+
+def _commands() -> Any:
+    from flows import commands
+
+    return commands
+
+
+@app.command(help=t("help.demo"))
+def demo(
+    folder: Annotated[Path, typer.Option(help=t("option.demo_folder"))] = Path("out/demo"),
+    prefect: Annotated[bool, typer.Option("--prefect/--no-prefect", help=t("option.prefect"))] = True,
+) -> None:
+    finish(_commands().demo(folder, prefect=prefect, language=LANGUAGE))
+
+
+@app.command(help=t("help.init"))
+def init(folder: Annotated[Path, typer.Argument(help=t("option.folder"))] = Path()) -> None:
+    finish(_commands().init(folder, LANGUAGE))
+
+
+@app.command(help=t("help.check"))
+def check(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    finish(_commands().check(config, LANGUAGE, as_json=json))
+
+
+@app.command(help=t("help.sync"))
+def sync(
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    connection: Annotated[str | None, typer.Option(help=t("option.connection"))] = None,
+    full: Annotated[bool, typer.Option("--full", help=t("option.full"))] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=t("option.dry_run"))] = False,
+    known_at: Annotated[str | None, typer.Option("--known-at", help=t("option.known_at"))] = None,
+    prefect: Annotated[bool, typer.Option("--prefect", help=t("option.prefect"))] = False,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().sync(
+            config, as_of=as_of, only=connection, full=full, dry_run=dry_run, known_at=known_at, prefect=prefect, as_json=json, language=LANGUAGE
+        )
+    )
+
+
+@app.command(help=t("help.ready"))
+def ready(
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    everything: Annotated[bool, typer.Option("--all", help=t("option.all"))] = False,
+    json: Json = False,
+) -> None:
+    finish(_commands().ready(config, as_of=as_of, everything=everything, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.explain"))
+def explain(
+    which: Annotated[str, typer.Argument(metavar="CONTRACT[/TERM]", help=t("option.which"))],
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(_commands().explain(which, config, as_of=as_of, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.evaluate"))
+def evaluate(file: Annotated[Path, typer.Argument(help=t("option.case_file"))], json: Json = False) -> None:
+    finish(_commands().evaluate(file, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.bind"))
+def bind(
+    contract: Annotated[str | None, typer.Argument(help=t("option.contract"))] = None,
+    event: Annotated[str | None, typer.Argument(help=t("option.event"))] = None,
+    milestone: Annotated[str | None, typer.Argument(help=t("option.milestone"))] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    finish(_commands().bind(config, contract, event, milestone, by, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.record"))
+def record(
+    contract: Annotated[str, typer.Argument(help=t("option.contract"))],
+    event: Annotated[str, typer.Argument(help=t("option.event"))],
+    day: Annotated[str, typer.Argument(metavar="DATE", help=t("option.day"))],
+    by: Annotated[str, typer.Option(help=t("option.by"))],
+    undone: Annotated[bool, typer.Option("--undone", help=t("option.undone"))] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    finish(_commands().record(config, contract, event, day, by, value=not undone, language=LANGUAGE))
+
+
+def _intervene(kind: str, config: Path, which: str, by: str, reason: str) -> None:
+    finish(_commands().intervene(config, kind, which, by, reason, LANGUAGE))
+
+
+Which = Annotated[str, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))]
+By = Annotated[str, typer.Option(help=t("option.by"))]
+Reason = Annotated[str, typer.Option(help=t("option.reason"))]
+
+
+@app.command(help=t("help.hold"))
+def hold(which: Which, by: By, reason: Reason, config: Config = DEFAULT_CONFIG) -> None:
+    _intervene("hold", config, which, by, reason)
+
+
+@app.command(help=t("help.release"))
+def release(which: Which, by: By, reason: Reason = "", config: Config = DEFAULT_CONFIG) -> None:
+    _intervene("release", config, which, by, reason)
+
+
+@app.command(help=t("help.approve"))
+def approve(which: Which, by: By, reason: Reason = "", config: Config = DEFAULT_CONFIG) -> None:
+    _intervene("approve", config, which, by, reason)
+
+
+@app.command("go-live", help=t("help.go_live"))
+def go_live(config: Config = DEFAULT_CONFIG) -> None:
+    finish(_commands().go_live(config, LANGUAGE))
+
+
+@app.command(help=t("help.notices"))
+def notices(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    finish(_commands().notices(config, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.deploy"))
+def deploy(
+    config: Config = DEFAULT_CONFIG,
+    cron: Annotated[str, typer.Option(help=t("option.cron"))] = "30 2 * * *",
+    pool: Annotated[str, typer.Option(help=t("option.pool"))] = "huikuan",
+) -> None:
+    finish(_commands().deploy(config, cron, pool, LANGUAGE))
+
+
+@db_app.command("upgrade", help=t("help.db_upgrade"))
+def db_upgrade(config: Config = DEFAULT_CONFIG) -> None:
+    finish(_commands().db_upgrade(config, LANGUAGE))
+
+
+@db_app.command("backup", help=t("help.db_backup"))
+def db_backup(target: Annotated[Path, typer.Argument()], config: Config = DEFAULT_CONFIG) -> None:
+    finish(_commands().db_backup(config, target, LANGUAGE))
+
+
+@db_app.command("restore", help=t("help.db_restore"))
+def db_restore(
+    source: Annotated[Path, typer.Argument()],
+    config: Config = DEFAULT_CONFIG,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help=t("option.overwrite"))] = False,
+) -> None:
+    finish(_commands().db_restore(config, source, overwrite=overwrite, language=LANGUAGE))
+
+
+@connectors_app.command("list", help=t("help.connectors_list"))
+def connectors_list(json: Json = False) -> None:
+    finish(_commands().connectors_list(as_json=json, language=LANGUAGE))
+
+
+@import_app.command("documents", help=t("help.import_documents"))
+def import_documents(file: Annotated[Path, typer.Argument()], config: Config = DEFAULT_CONFIG) -> None:
+    finish(_commands().import_documents(config, file, LANGUAGE))
+
+
+def main() -> None:
+    """The console script."""
+    be_quiet()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()
+
+
+if __name__ == "__main__":
+    main()

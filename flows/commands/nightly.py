@@ -1,0 +1,187 @@
+"""`sync`, `demo`, `check`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from connectors.errors import SourceError
+from flows import wiring
+from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
+from flows.night import Night, NightOutcome, run_night
+from flows.environment import prefect_api
+from flows.settings import Loaded
+from flows.steps.contracts import read_files
+from models.domain.findings import Severity
+from models.domain.money import amount_text, minor_digits
+from models.domain.ready import NightReport, RecordStatus
+from models.domain.words import say
+
+
+@command
+def sync(
+    config: Path, *, as_of: str | None, only: str | None, full: bool, dry_run: bool, known_at: str | None, prefect: bool, as_json: bool, language: str
+) -> int:
+    """The nightly run, once, now."""
+    loaded = settings(config)
+    if only is not None and only not in loaded.settings.connections:
+        known = ", ".join(loaded.settings.connections) or "-"
+        err.print(say("cli.unknown_connection", language, name=only, known=known))
+        return 2
+    day = day_of(as_of, wiring.today(loaded))
+    store = wiring.the_store(loaded, create=True)
+    with _progress(language) as tell:
+        night = wiring.the_night(
+            loaded, store, as_of=day, only=only, full=full, dry_run=dry_run, known_at=moment_of(known_at), say=lambda step: tell(say(f"cli.step.{step}", language))
+        )
+        if not as_json:
+            tell(say("cli.with_prefect" if prefect or prefect_api() else "cli.without_prefect", language))
+        outcome = _run(night, prefect=prefect)
+    store.dispose()
+    if as_json:
+        print_json(summary(outcome))
+    else:
+        show(outcome, language, loaded)
+    return outcome.exit_code
+
+
+def _run(night: Night, *, prefect: bool) -> NightOutcome:
+    """With Prefect where a server is configured or wanted, else directly: the same steps in the same order."""
+    if prefect or prefect_api():
+        from flows.nightly import run_with_prefect
+
+        return run_with_prefect(night)
+    return asyncio.run(run_night(night))
+
+
+class _progress:  # noqa: N801 - used like a function
+    """A spinner on the terminal's error stream with what is being done; silent when nobody watches."""
+
+    def __init__(self, language: str) -> None:
+        del language
+        self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal)
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._bar.start()
+        task = self._bar.add_task("…", total=None)
+        return lambda text: self._bar.update(task, description=text)
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+
+def summary(outcome: NightOutcome) -> dict[str, Any]:
+    """`sync --json`."""
+    report = outcome.report
+    return {
+        "run_id": report.run_id,
+        "as_of": report.as_of.isoformat(),
+        "state": outcome.state,
+        "evaluated": outcome.evaluated,
+        "posted": outcome.posted.records,
+        "withdrawn": outcome.posted.withdrawn,
+        "ready": sum(r.status is RecordStatus.READY for r in report.ready),
+        "exceptions": len(report.exceptions),
+        "findings": [{"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")} for f in report.findings],
+        "connections": [{"name": c.name, "system": c.system, "state": c.state, "seen": c.seen, "changed": c.changed, "quarantined": c.quarantined, "message": c.message} for c in report.connections],
+        "files": [p.name for p in outcome.files],
+        "notices": dict(outcome.notices),
+    }
+
+
+def show(outcome: NightOutcome, language: str, loaded: Loaded) -> None:
+    """What a person sees after a run."""
+    report = outcome.report
+    _connections(report, language)
+    show_ready(report, language)
+    if report.findings:
+        out.print(say("cli.findings", language, n=len(report.findings)))
+        print_findings(report.findings, language)
+    posted = outcome.posted
+    out.print(say(f"cli.done.{outcome.state}", language, new=posted.records, withdrawn=posted.withdrawn, evaluated=outcome.evaluated))
+    for path in outcome.files:
+        out.print(f"  {path.relative_to(loaded.root) if path.is_relative_to(loaded.root) else path}")
+
+
+def _connections(report: NightReport, language: str) -> None:
+    heads = [(say(f"cli.column.{k}", language), j) for k, j in (("connection", "left"), ("state", "left"), ("seen", "right"), ("changed", "right"), ("quarantined", "right"), ("message", "left"))]
+    rows = [(f"{c.name} ({c.system})", say(f"cli.pull.{c.state}", language), c.seen, c.changed, c.quarantined, c.message) for c in report.connections]
+    table(say("cli.title.connections", language), heads, rows)
+
+
+def show_ready(report: NightReport, language: str) -> None:
+    """The list as a table."""
+    living = [r for r in report.ready if r.status in (RecordStatus.READY, RecordStatus.AWAITING_APPROVAL, RecordStatus.HELD)]
+    if not living:
+        out.print(say("cli.nothing_ready", language))
+        return
+    heads = [(say(f"cli.column.{k}", language), j) for k, j in (("contract", "left"), ("term", "left"), ("customer", "left"), ("gross", "right"), ("ready_on", "left"), ("status", "left"))]
+    rows = [
+        (r.contract, f"{r.term} {r.name}", r.customer, f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}", r.ready_on, say(f"status.{r.status}", language))
+        for r in living
+    ]
+    table(say("cli.title.ready", language, n=len(living)), heads, rows)
+
+
+@command
+def demo(folder: Path, *, prefect: bool, language: str) -> int:
+    """The main job against the bundled sandbox: real HTTP on loopback, no account."""
+    from connectors.kit.demo import AS_OF, demo_world, write_demo
+    from connectors.kit.sandbox.app import build_app
+    from connectors.kit.sandbox.server import served
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with served(build_app(demo_world())) as url, _progress(language) as tell:
+        loaded = settings(write_demo(folder, url))
+        store = wiring.the_store(loaded, create=True)
+        night = wiring.the_night(loaded, store, as_of=AS_OF, now=wiring.demo_moment(AS_OF), say=lambda step: tell(say(f"cli.step.{step}", language)))
+        outcome = _run(night, prefect=prefect)
+        store.dispose()
+    out.print(say("cli.demo_intro", language))
+    show(outcome, language, loaded)
+    out.print(say("cli.demo_next", language, folder=folder))
+    return 0
+
+
+@command
+def check(config: Path, language: str, *, as_json: bool) -> int:
+    """Verify configuration, contracts, bindings and connections; change nothing."""
+    loaded = settings(config)
+    found, findings = read_files(loaded.contract_files(), loaded.root)
+    lines = asyncio.run(_check_connections(loaded))
+    failed = [x for x in lines if x["state"] != "ok"]
+    if as_json:
+        print_json(
+            {
+                "contracts": len(found),
+                "findings": [{"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")} for f in findings],
+                "connections": lines,
+            }
+        )
+    else:
+        out.print(say("cli.check_contracts", language, n=len(found), files=len(loaded.contract_files())))
+        print_findings(findings, language)
+        for line in lines:
+            out.print(say(f"cli.check_{line['state']}", language, **line))
+    if failed:
+        return 3 if found else 2
+    return 1 if any(f.severity is Severity.ERROR for f in findings) else 0
+
+
+async def _check_connections(loaded: Loaded) -> list[dict[str, Any]]:
+    return list(await asyncio.gather(*(_check(name, loaded) for name in loaded.settings.connections)))
+
+
+async def _check(name: str, loaded: Loaded) -> dict[str, Any]:
+    line: dict[str, Any] = {"name": name, "system": loaded.settings.connections[name].system, "state": "ok"}
+    try:
+        source = wiring.build_source(name, loaded.settings.connections[name])
+        async with source:
+            found = await source.check()
+    except SourceError as problem:
+        return line | {"state": "failed", "message": str(problem), "advice": problem.advice}
+    return line | {"account": found.account, "projects": found.projects, "missing": ", ".join(found.missing) or "-"}

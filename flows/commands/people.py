@@ -1,0 +1,175 @@
+"""What people decide and record: bind, record, hold, release, approve, go-live; and the notices owed."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from connectors.store.bulk import bulk_insert, fetch
+from flows import wiring
+from flows.commands.shared import Stop, command, day_of, out, print_json, settings, table
+from flows.steps.bind import resolve
+from flows.steps.contracts import stored_contract
+from flows.steps.evaluation.columns import day_number
+from models.domain.conditions import Approved, event_names, walk
+from models.domain.ready import NAMESPACE
+from models.domain.words import say
+from models.records.reading import closest
+from models.tables import bindings, facts, interventions
+from models.tables import settings as settings_table
+
+
+def _now() -> int:
+    return int(wiring.utc_now().timestamp() * 1_000_000)
+
+
+@command
+def bind(config: Path, contract: str | None, event: str | None, milestone: str | None, by: str | None, *, as_json: bool, language: str) -> int:
+    """List unbound events with candidates, or confirm one."""
+    store = wiring.the_store(settings(config))
+    if contract and event and milestone:
+        if not by:
+            raise Stop(say("cli.who", language))
+        with store.begin() as connection:
+            _confirm(connection, contract, event, milestone, by, language)
+        out.print(say("cli.bound", language, contract=contract, event=event, milestone=milestone))
+        return 0
+    with store.begin() as connection:
+        waiting = [u for u in resolve(connection, _now()) if contract in (None, u.contract)]
+    if as_json:
+        print_json(
+            [
+                {
+                    "contract": u.contract, "event": u.event, "connection": u.connection, "project": u.project, "wanted": u.wanted, "code": u.finding.code,
+                    "candidates": [{"id": c.vendor_id, "name": c.name, "project": c.project, "url": c.url} for c in u.candidates],
+                }
+                for u in waiting
+            ]  # fmt: skip
+        )
+        return 0
+    if not waiting:
+        out.print(say("cli.all_bound", language))
+        return 0
+    rows = [(u.contract, u.event, u.wanted, "\n".join(f"{c.name}  {c.vendor_id}" for c in u.candidates)) for u in waiting]
+    table(say("cli.title.unbound", language), [(say(f"cli.column.{k}", language), "left") for k in ("contract", "event", "wanted", "candidates")], rows)
+    return 1
+
+
+def _confirm(connection: Connection, contract: str, event: str, milestone: str, by: str, language: str) -> None:
+    found = fetch(
+        connection,
+        "SELECT b.id, m.id FROM bindings b JOIN contracts c ON c.id = b.contract_id "
+        "LEFT JOIN milestones m ON m.connection = b.connection AND m.vendor_id = :m WHERE c.number = :c AND b.event = :e",
+        {"m": milestone, "c": contract, "e": event},
+    )
+    if not found:
+        raise Stop(say("cli.no_such_event", language, contract=contract, event=event))
+    if found[0][1] is None:
+        raise Stop(say("cli.no_such_milestone", language, milestone=milestone))
+    values = {"milestone_id": found[0][1], "confirmed_by": by, "recorded_at": _now()}
+    connection.execute(sa.update(bindings).where(bindings.c.id == found[0][0]).values(**values))
+
+
+@command
+def record(config: Path, contract: str, event: str, day: str, by: str, *, value: bool, language: str) -> int:
+    """Write an event down: a document signed, an acceptance, a sign-off."""
+    loaded = settings(config)
+    store = wiring.the_store(loaded)
+    with store.begin() as connection:
+        known = stored_contract(connection, contract)
+        if known is None:
+            raise Stop(say("cli.no_such_contract", language, which=contract))
+        names = {n for t in known.terms for n in event_names(t.when)}
+        names |= {f"approved:{n.role}" for t in known.terms for n in walk(t.when) if isinstance(n, Approved)}
+        if event not in names:
+            raise Stop(say("cli.unknown_event", language, event=event, known=closest(event, names) or ", ".join(sorted(names))))
+        when = day_number(day_of(day, wiring.today(loaded)))
+        contract_id = fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": contract})[0][0]
+        key = str(uuid.uuid5(NAMESPACE, f"fact\x1f{contract}\x1f{event}\x1f{when}\x1f{value}"))
+        row = (key, contract_id, event, when, value, by, "recorded", _now())
+        columns = ("key", "contract_id", "event", "day", "value", "by", "source", "recorded_at")
+        new = bulk_insert(connection, facts, columns, [row], ignore=True)
+    out.print(say("cli.recorded" if new else "cli.recorded_before", language, contract=contract, event=event, day=day))
+    return 0
+
+
+@command
+def intervene(config: Path, kind: str, which: str, by: str, reason: str, language: str) -> int:
+    """A person's hold, release or approval of a term."""
+    loaded = settings(config)
+    number, _, term = which.partition("/")
+    with wiring.the_store(loaded).begin() as connection:
+        found = fetch(
+            connection,
+            "SELECT c.id, t.id FROM terms t JOIN contracts c ON c.id = t.contract_id WHERE c.number = :n AND t.code = :t",
+            {"n": number, "t": term},
+        )
+        if not found:
+            raise Stop(say("cli.no_such_contract", language, which=which))
+        now = _now()
+        row = (str(uuid.uuid4()), *found[0], kind, by, reason, day_number(wiring.today(loaded)), now)
+        bulk_insert(connection, interventions, ("key", "contract_id", "term_id", "kind", "by", "reason", "day", "recorded_at"), [row])
+    out.print(say(f"cli.intervened.{kind}", language, which=which, by=by))
+    return 0
+
+
+@command
+def go_live(config: Path, language: str) -> int:
+    """From now on notices are sent; what was ready before stays unannounced."""
+    with wiring.the_store(settings(config)).begin() as connection:
+        known = fetch(connection, "SELECT value FROM settings WHERE key = 'go_live'")
+        if not known:
+            bulk_insert(connection, settings_table, ("key", "value"), [("go_live", str(_now()))])
+    out.print(say("cli.live_before" if known else "cli.live", language))
+    return 0
+
+
+@command
+def notices(config: Path, *, as_json: bool, language: str) -> int:
+    """What is owed, drafted, dead."""
+    with wiring.the_store(settings(config)).read() as connection:
+        rows = fetch(
+            connection,
+            "SELECT kind, role, recipient, draft, attempts, created_at, delivered_at, dead_at, last_error FROM outbox ORDER BY created_at DESC LIMIT 200",
+        )
+    entries = [
+        {"kind": k, "role": r, "recipient": who, "state": _state(draft, sent, dead), "attempts": n, "created": _utc(made), "error": error}
+        for k, r, who, draft, n, made, sent, dead, error in rows
+    ]
+    if as_json:
+        print_json(entries)
+    elif not entries:
+        out.print(say("cli.no_notices", language))
+    else:
+        heads = [(say(f"cli.column.{k}", language), "left") for k in ("kind", "role", "recipient", "state", "attempts", "created", "error")]
+        table(say("cli.title.notices", language), heads, [tuple(e.values()) for e in entries])
+    return 1 if any(e["state"] == "dead" for e in entries) else 0
+
+
+def _state(draft: bool, sent: int | None, dead: int | None) -> str:  # noqa: FBT001 - a row's columns
+    if draft:
+        return "draft"
+    return "dead" if dead else "sent" if sent else "owed"
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, wiring.utc_now().tzinfo).isoformat(timespec="seconds")
+
+
+@command
+def import_documents(config: Path, file: Path, language: str) -> int:
+    """Documents received and sign-offs, from Excel or CSV: all or nothing, harmless to repeat."""
+    from flows.steps.documents import import_documents as run
+
+    loaded = settings(config)
+    with wiring.the_store(loaded).begin() as connection:
+        outcome = run(connection, file, _now())
+    from flows.commands.shared import print_findings
+
+    print_findings(outcome.findings, language)
+    out.print(say("cli.imported" if not outcome.findings else "cli.import_refused", language, n=outcome.rows, new=outcome.new))
+    return 2 if outcome.findings else 0

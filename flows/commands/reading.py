@@ -1,0 +1,116 @@
+"""`ready`, `explain`, `evaluate`: they read and print, and change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+from rich.tree import Tree
+
+from connectors.calendars import calendar_specs
+from flows import wiring
+from flows.commands.shared import Stop, command, day_of, out, print_findings, print_json, settings, table
+from flows.steps.evaluation.columns import NEVER, day_number
+from flows.steps.report import board
+from models.domain.money import amount_text, minor_digits
+from models.domain.ready import RecordStatus
+from models.domain.words import say
+
+
+@command
+def ready(config: Path, *, as_of: str | None, everything: bool, as_json: bool, language: str) -> int:
+    """The list: living records; `everything` adds the withdrawn ones."""
+    loaded = settings(config)
+    day = NEVER if as_of is None else day_number(day_of(as_of, wiring.today(loaded)))
+    with wiring.the_store(loaded).read() as connection:
+        lines = board(connection, day)
+    shown = sorted((*lines.ready, *lines.withdrawn), key=lambda r: (r.contract, r.term, r.occurrence)) if everything else list(lines.ready)
+    if as_json:
+        print_json([r.as_json() for r in shown])
+        return 0
+    if not shown:
+        out.print(say("cli.nothing_ready", language))
+        return 0
+    heads = [(say(f"cli.column.{k}", language), j) for k, j in (("contract", "left"), ("term", "left"), ("customer", "left"), ("gross", "right"), ("ready_on", "left"), ("due_on", "left"), ("status", "left"))]
+    rows = [
+        (r.contract, f"{r.term} {r.name}", r.customer, f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}", r.ready_on, r.due_on, say(f"status.{r.status}", language))
+        for r in shown
+    ]
+    waiting = sum(r.status is RecordStatus.READY for r in shown)
+    table(say("cli.title.ready", language, n=waiting), heads, rows)
+    return 0
+
+
+@command
+def explain(which: str, config: Path, *, as_of: str | None, as_json: bool, language: str) -> int:
+    """Why a term is ready, or not: its condition as a tree."""
+    from flows.steps.explain import explain as explain_terms
+
+    loaded = settings(config)
+    day = day_number(day_of(as_of, wiring.today(loaded)))
+    number, _, term = which.partition("/")
+    with wiring.the_store(loaded).begin() as connection:
+        found = explain_terms(connection, number, term or None, day, calendar_specs)
+    if not found:
+        raise Stop(say("cli.no_such_contract", language, which=which))
+    if as_json:
+        print_json([asdict(f) for f in found])
+        return 0
+    for one in found:
+        status = say(f"status.{one.values['status']}", language)
+        root = Tree(Text(f"{one.contract}/{one.term} {one.name}: {status}  {one.values['gross']}", style="bold"))
+        _branch(root, one.tree, language)
+        out.print(root)
+    return 0
+
+
+def _branch(parent: Tree, node: dict[str, Any], language: str) -> None:
+    mark = "✔" if node["met"] else "✘"
+    line = Text(f"{mark} ", style="green" if node["met"] else "red")
+    line.append(f"{say('cli.node.' + node['kind'], language)} {node['label']}".strip(), style="default")
+    if node["met"]:
+        line.append(f"  {node.get('date', '')}", style="green")
+    elif node.get("expected"):
+        line.append(f"  {say('cli.expected', language, day=node['expected'])}", style="yellow")
+    for key in ("by", "source", "provenance"):
+        if node.get(key):
+            line.append(f"  {node[key]}", style="dim")
+    if node.get("url"):
+        line.append(f"  {node['url']}", style="dim")
+    branch = parent.add(line)
+    for part in node.get("parts", []):
+        _branch(branch, part, language)
+
+
+@command
+def evaluate(file: Path, *, as_json: bool, language: str) -> int:
+    """Evaluate a case file without any database, and compare with what it expects."""
+    from flows.steps.evaluation.cases import run_cases
+    from models.records.case_file import load_cases
+
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Stop(say("finding.ENCODING_BROKEN", language, byte="?")) from None
+    cases = load_cases(text, file.name)
+    names = {c.contract.calendar for c in cases.cases} - set(cases.calendars)
+    run = run_cases(cases, calendar_specs(names))
+    if as_json:
+        print_json(run.entries)
+    else:
+        _show_cases(run, language)
+        print_findings(cases.findings, language)
+    if cases.findings and not cases.cases:
+        return 2
+    return 1 if run.differences or cases.findings else 0
+
+
+def _show_cases(run: Any, language: str) -> None:
+    if run.differences:
+        heads = [(say(f"cli.column.{k}", language), "left") for k in ("case", "as_of", "key", "expected", "found")]
+        table(say("cli.title.differences", language), heads, [(d.case, d.as_of, d.key, d.expected, d.found) for d in run.differences])
+    out.print(say("cli.evaluated", language, entries=len(run.entries), compared=run.compared, differences=len(run.differences)))
+    if run.left_out:
+        out.print(say("cli.left_out", language, keys=", ".join(run.left_out)))

@@ -1,0 +1,296 @@
+"""The night: one definition of the order, run directly or as Prefect tasks.
+
+    pull -> check what came in -> match -> check what goes out -> post -> report -> notify
+
+A `runner` carries each coarse step out; with Prefect it makes a task of it, without it calls it. The
+steps themselves are plain functions of `flows.steps`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import orjson
+import sqlalchemy as sa
+
+from connectors.errors import SourceError
+from connectors.store import Store
+from connectors.store.bulk import bulk_insert, fetch
+from connectors.store.errors import StoreError
+from flows.steps import bind, contracts, decide, match, post, report
+from flows.steps.evaluation.columns import day_number
+from flows.steps.pull import Gate, PullOutcome, pull_connection
+from models.domain.calendars_spec import CalendarSpec
+from models.domain.findings import Finding, Place, Severity
+from models.domain.ready import ConnectionLine, NightReport
+from models.ports import PullRequest, Source
+from models.tables import findings as findings_table
+from models.tables import runs
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Carries a step out under a name that people see."""
+
+    async def __call__(self, name: str, step: Callable[..., Awaitable[T]], *args: Any) -> T: ...
+
+
+async def directly(name: str, step: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Without Prefect: just do it."""
+    del name
+    return await step(*args)
+
+
+#: Holds decisions back: given the plan and what was matched, the contracts that must not be posted.
+OutCheck = Callable[[decide.Plan, match.Matched], "OutResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutResult:
+    """What the checks say of what goes out."""
+
+    held_back: frozenset[int] = frozenset()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A configured connection: how to build its source, and what to ask of it."""
+
+    name: str
+    system: str
+    build: Callable[[], Source]
+    projects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """Everything a run needs, chosen by `flows.wiring`."""
+
+    run_id: str
+    as_of: Any  # datetime.date
+    now: Any  # datetime, aware UTC
+    store: Store
+    connections: tuple[Connection, ...]
+    contract_files: tuple[Path, ...]
+    root: Path
+    calendars: Callable[[Sequence[str]], Mapping[str, CalendarSpec]]
+    language: str
+    code_version: str
+    lease_seconds: int
+    clock: Callable[[], int]
+    write_reports: Callable[[NightReport], Sequence[Path]]
+    notify: Callable[[NightReport], Awaitable[Mapping[str, int]]]
+    gate: Gate | None = None
+    out_check: OutCheck | None = None
+    full: bool = False
+    dry_run: bool = False
+    known_at: int | None = None
+    say: Callable[[str], None] = lambda _text: None
+
+    @property
+    def recorded_at(self) -> int:
+        """When this run learned what it learned: epoch microseconds."""
+        return int(self.now.timestamp() * 1_000_000)
+
+    @property
+    def day(self) -> int:
+        """The day of judgement as a day number."""
+        return day_number(self.as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class NightOutcome:
+    """What the run did. state: done, in_part (a source failed), failed."""
+
+    state: str
+    report: NightReport
+    posted: post.Posted
+    evaluated: int
+    files: tuple[Path, ...] = ()
+    notices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Something needs a person: an exception, a finding, an approval, a dead letter."""
+        errors = any(f.severity is Severity.ERROR for f in self.report.findings)
+        return bool(errors or self.report.exceptions or self.notices.get("dead"))
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 done, and something waits for a person; 3 in part."""
+        if self.state == "in_part":
+            return 3
+        return 1 if self.waits_for_a_person else 0
+
+
+async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
+    """The nightly run, once, alone (a lease in the database)."""
+    with night.store.lease("night", night.run_id, night.lease_seconds, night.clock) as prolong:
+        _begin(night)
+        read = await runner("contracts", _contracts, night)
+        pulls = await runner("pull", _pull_all, night)
+        unbound = await runner("bind", _bind, night)
+        judged = await runner("match and post", _match_and_post, night, prolong)
+        report_ = _night_report(
+            night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
+        )
+        files = [] if night.dry_run else await runner("report", _report, night, report_)
+        sent = {} if night.dry_run else await runner("notify", night.notify, report_)
+        state = "in_part" if any(p.state != "done" for p in pulls) else "done"
+        outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent)
+        _end(night, outcome)
+    return outcome
+
+
+def _begin(night: Night) -> None:
+    row = {"run_id": night.run_id, "as_of": night.day, "started_at": int(night.now.timestamp()), "state": "running"}
+    with night.store.begin() as connection:
+        last = connection.execute(
+            sa.select(sa.func.max(runs.c.as_of)).where(runs.c.state.in_(("done", "in_part")))
+        ).scalar()
+        if last is not None and last > night.day and not night.dry_run:
+            raise StoreError(
+                "the day lies before that of an earlier run; posting it would take back what was rightly posted",
+                "judge an earlier day with --dry-run, or with ready/explain --as-of",
+            )
+        connection.execute(sa.insert(runs).values(**row, code_version=night.code_version, counts="{}"))
+
+
+def _end(night: Night, outcome: NightOutcome) -> None:
+    counts = {n: getattr(outcome.posted, n) for n in post.Posted.__dataclass_fields__} | {
+        "evaluated": outcome.evaluated
+    }
+    ended = {
+        "ended_at": night.clock(),
+        "state": "dry_run" if night.dry_run else outcome.state,
+        "counts": orjson.dumps(counts).decode(),
+    }
+    rows = [
+        (
+            night.run_id,
+            f.code,
+            f.severity.value,
+            str(f.place),
+            orjson.dumps({k: str(v) for k, v in f.params.items()}).decode(),
+        )
+        for f in outcome.report.findings
+    ]
+    with night.store.begin() as connection:
+        bulk_insert(connection, findings_table, ("run_id", "code", "severity", "place", "params"), rows)
+        connection.execute(sa.update(runs).where(runs.c.run_id == night.run_id).values(**ended))
+
+
+# --- the steps ---------------------------------------------------------------------------------------
+
+
+async def _contracts(night: Night) -> contracts.ContractsRead:
+    night.say("contracts")
+    return contracts.load_contracts(night.store, night.contract_files, night.root, night.recorded_at)
+
+
+async def _pull_all(night: Night) -> list[PullOutcome]:
+    """Every connection by itself and at once; one that fails leaves the others alone."""
+    night.say("pull")
+    return list(await asyncio.gather(*(_pull(night, c) for c in night.connections)))
+
+
+async def _pull(night: Night, wanted: Connection) -> PullOutcome:
+    with night.store.read() as reader:
+        found = fetch(reader, "SELECT value FROM cursors WHERE connection = :c", {"c": wanted.name})
+    request = PullRequest(wanted.projects, found[0][0] if found else None, night.full, night.now)
+    try:
+        source = wanted.build()
+        async with source:
+            return await pull_connection(source, night.store, request, night.run_id, night.recorded_at, night.gate)
+    except SourceError as problem:
+        return PullOutcome(wanted.name, "failed", message=str(problem), advice=problem.advice)
+
+
+async def _bind(night: Night) -> list[bind.Unbound]:
+    night.say("bind")
+    with night.store.begin() as connection:
+        return bind.resolve(connection, night.recorded_at)
+
+
+@dataclass(slots=True)
+class _Judged:
+    posted: post.Posted = field(default_factory=post.Posted)
+    evaluated: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+
+async def _match_and_post(night: Night, prolong: Callable[[Any], None]) -> _Judged:
+    """Chunk by chunk: match, decide, check, post. A lost lease stops before the next transaction."""
+    night.say("match")
+    judged = _Judged()
+    with night.store.read() as reader:
+        ids = match.all_active(reader) if night.full else match.touched(reader, night.day)
+    for chunk in match.chunks(ids):
+        with night.store.begin() as connection:  # writes only temporary tables
+            matched = match.match(connection, chunk, night.day, night.calendars, night.known_at)
+            plan = decide.decide(connection, matched, decide.read_ledger(connection, chunk), night.day)
+        checked = night.out_check(plan, matched) if night.out_check and plan.records else OutResult()
+        judged.findings += checked.findings
+        plan = plan.without(set(checked.held_back))
+        judged.evaluated += len(chunk)
+        judged.new += [r.record_id for r in plan.records]
+        if not night.dry_run:
+            judged.posted = judged.posted.plus(
+                post.post(night.store, plan, night.run_id, night.day, night.recorded_at, before_commit=prolong)
+            )
+    return judged
+
+
+async def _report(night: Night, report_: NightReport) -> Sequence[Path]:
+    night.say("report")
+    return night.write_reports(report_)
+
+
+def _night_report(
+    night: Night, pulls: Sequence[PullOutcome], found: Sequence[Finding], new: Sequence[str]
+) -> NightReport:
+    with night.store.read() as reader:
+        lines = report.board(reader)
+        waiting = fetch(
+            reader, "SELECT connection, vendor_id, code, params FROM quarantine WHERE cleared_at IS NULL ORDER BY id"
+        )
+    quarantined = [
+        Finding(code, Severity.ERROR, Place(connection=c, path=v), orjson.loads(p)) for c, v, code, p in waiting
+    ]
+    systems = {c.name: c.system for c in night.connections}
+    failed = [
+        Finding(
+            "SOURCE_FAILED",
+            Severity.ERROR,
+            Place(connection=p.connection),
+            {"why": p.message or "", "advice": p.advice or ""},
+        )
+        for p in pulls
+        if p.state == "failed"
+    ]
+    stopped = [f for p in pulls for f in p.findings]
+    return NightReport(
+        run_id=night.run_id,
+        as_of=night.as_of,
+        language=night.language,
+        ready=lines.ready,
+        withdrawn=lines.withdrawn,
+        blocked=lines.blocked,
+        exceptions=lines.exceptions,
+        findings=(*failed, *stopped, *found, *unproven, *quarantined),
+        forecast=lines.forecast,
+        connections=tuple(
+            ConnectionLine(
+                p.connection, systems.get(p.connection, "?"), p.state, p.seen, p.appended, p.rejected, p.message
+            )
+            for p in pulls
+        ),
+        new_records=frozenset(new),
+    )

@@ -1,0 +1,128 @@
+"""Explain: the condition of a term as a tree, each part with its date, who, where - or what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from flows.steps.contracts import stored_contract
+from flows.steps.decide import _proofs, _slot_leaf
+from flows.steps.evaluation.columns import NEVER, Op, as_date
+from flows.steps.evaluation.compile import slot_of
+from flows.steps.evaluation.outcome import term_values
+from flows.steps.match import CalendarsOf, Matched, match
+from models.domain import conditions as c
+from models.domain.contracts import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One term: its values, and its condition as nested mappings."""
+
+    contract: str
+    term: str
+    name: str
+    values: dict[str, object]
+    tree: dict[str, Any]
+
+
+def explain(connection: Connection, number: str, term: str | None, as_of: int, calendars: CalendarsOf) -> list[Explained] | None:
+    """The terms of a contract (or the one named), as of a day; None for a contract that is not there."""
+    found = connection.exec_driver_sql("SELECT 1") and stored_contract(connection, number)
+    if not found:
+        return None
+    contract_id = _contract_id(connection, number)
+    matched = match(connection, [contract_id], as_of, calendars)
+    explainer = _Explainer(connection, matched, found)
+    wanted = [(i, x) for i, x in enumerate(found.terms) if term in (None, x.id)]
+    return [
+        Explained(number, x.id, x.name, term_values(found, i, matched.out, None, []), explainer.tree(x.when, int(matched.batch.terms["root"][i])))
+        for i, x in wanted
+    ]
+
+
+def _contract_id(connection: Connection, number: str) -> int:
+    from connectors.store.bulk import fetch
+
+    return int(fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": number})[0][0])
+
+
+class _Explainer:
+    """Walks the condition as written beside the nodes as evaluated: children stand side by side in both."""
+
+    def __init__(self, connection: Connection, matched: Matched, contract: Contract) -> None:
+        self.matched, self.contract = matched, contract
+        import numpy as np
+
+        self.proofs = _proofs(connection, matched, np.ones(len(matched.batch.nodes), dtype=bool))
+        self.as_of = int(matched.out.as_of[0])
+
+    def tree(self, node: c.Condition, index: int) -> dict[str, Any]:
+        """One node: kind, label, met, its dates, its proof or what it waits for, its parts."""
+        out = self.matched.out
+        known, legal = int(out.nodes.known[index]), int(out.nodes.legal[index])
+        met = known <= self.as_of
+        entry: dict[str, Any] = {"kind": _kind(node), "label": _label(node), "met": met}
+        if legal < NEVER:
+            entry["date"] = _iso(legal)
+        if not met:
+            expected = NEVER if out.expected_nodes is None else int(out.expected_nodes.known[index])
+            entry["expected"] = _iso(expected)
+        entry |= self._proof(node, index, legal if met else NEVER)
+        first = int(self.matched.batch.nodes["first"][index])
+        parts = c.children(node)
+        if parts:
+            entry["parts"] = [self.tree(p, first + k) for k, p in enumerate(parts)]
+        return entry
+
+    def _proof(self, node: c.Condition, index: int, day: int) -> dict[str, Any]:
+        if slot_of(node) is None:
+            return {}
+        slot = int(self.matched.batch.nodes["arg"][index])
+        source = self.matched.sources.get(slot)
+        if day >= NEVER or Op(int(self.matched.batch.nodes["op"][index])) is not Op.SLOT:
+            planned = int(self.matched.facts.planned[slot])
+            waits = {"planned": _iso(planned), "source": source.connection or source.kind if source else "recorded"}
+            return {k: v for k, v in waits.items() if v is not None}
+        leaf = _slot_leaf(self.matched, slot, 0, day, self.proofs)
+        return {k: leaf[k] for k in ("by", "source", "url", "provenance") if leaf.get(k) is not None}
+
+
+def _iso(day: int) -> str | None:
+    found = as_date(day)
+    return None if found is None else found.isoformat()
+
+
+def _kind(node: c.Condition) -> str:
+    names: dict[type, str] = {
+        c.Event: "event", c.All: "all", c.AnyOf: "any", c.AtLeast: "at_least", c.Elapsed: "elapsed", c.Progress: "progress",
+        c.Deemed: "deemed", c.GuaranteeInForce: "guarantee", c.TermReady: "term_ready", c.TermInvoiced: "term_invoiced",
+        c.TermPaid: "term_paid", c.OnDate: "date", c.Approved: "approved",
+    }  # fmt: skip
+    return names[type(node)]
+
+
+def _label(node: c.Condition) -> str:
+    match node:
+        case c.Event(name=name):
+            return name
+        case c.Progress(of=of, gte=gte):
+            return f"{of} >= {int(gte * 100)}%"
+        case c.Deemed(submitted=submitted, business_days=business, days=days):
+            return f"{submitted} + {business} wd" if business is not None else f"{submitted} + {days} d"
+        case c.GuaranteeInForce(id=guarantee):
+            return guarantee
+        case c.TermReady(term) | c.TermInvoiced(term) | c.TermPaid(term):
+            return term
+        case c.AtLeast(n=n, parts=parts):
+            return f"{n}/{len(parts)}"
+        case c.Elapsed(months=months, days=days, business_days=business):
+            return f"+ {months} months" if months is not None else f"+ {business} wd" if business is not None else f"+ {days} d"
+        case c.OnDate(day):
+            return day.isoformat()
+        case c.Approved(role):
+            return role
+        case _:
+            return ""

@@ -1,0 +1,1 @@
+"""What `huikuan init` writes."""
