@@ -5,18 +5,28 @@ Warnings are computed, never decided: each names the article it rests on in its 
 
 from __future__ import annotations
 
-import re
+import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 
 from models.domain import contracts as m
-from models.domain.conditions import Deemed, Event, GuaranteeInForce, event_names, term_references, walk
+from models.domain.conditions import Deemed, Event, GuaranteeInForce, Progress, event_names, term_references, walk
 from models.domain.findings import Finding, Place, Severity
+from models.domain.money import MINOR_MAX, amount_text, round_half_up
 
-#: CN with its adjusted working days, plain weekends, or an ISO country code.
-CALENDARS = re.compile(r"CN|WEEKEND_ONLY|[A-Z]{2}")
+#: CN with its adjusted working days, plain weekends, or an ISO country code the calendar library knows.
+CALENDARS = frozenset(
+    "WEEKEND_ONLY "
+    "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY "
+    "BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK "
+    "FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR "
+    "IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK "
+    "ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM "
+    "PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF "
+    "TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UK UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW ".split()
+)
 SMALL = frozenset({"micro", "small", "medium", "sme"})
 
 Check = Callable[[m.Contract], Iterator[Finding]]
@@ -38,10 +48,9 @@ def _error(contract: m.Contract, code: str, at: str | None = None, **params: obj
     )
 
 
-def _warning(contract: m.Contract, code: str, subject: str, **params: object) -> Finding:
-    return Finding(
-        code, Severity.WARNING, Place(contract=contract.number, term=subject), {"subject": subject, **params}
-    )
+def _warning(contract: m.Contract, code: str, subject: str, term: str | None = None, **params: object) -> Finding:
+    place = Place(file=contract.file or None, line=contract.line or None, contract=contract.number, term=term)
+    return Finding(code, Severity.WARNING, place, {"subject": subject, "contract": contract.number, **params})
 
 
 # --- errors ------------------------------------------------------------------------------------------
@@ -56,6 +65,15 @@ def has_terms_and_lines(contract: m.Contract) -> Iterator[Finding]:
     for line, count in Counter(x.id for x in contract.lines).items():
         if count > 1:
             yield _error(contract, "DUPLICATE_LINE_ID", line=line)
+
+
+def price_fits(contract: m.Contract) -> Iterator[Finding]:
+    """The price, first and amended, fits 64 bits of minor units: more would wrap around."""
+    totals = [("price", sum(x.amount for x in contract.lines))]
+    totals += [(a.id, sum(a.line_totals.values())) for a in contract.amendments]
+    for subject, total in totals:
+        if total > MINOR_MAX:
+            yield _error(contract, "AMOUNT_OVERFLOW", found=subject)
 
 
 def term_ids_are_unique(contract: m.Contract) -> Iterator[Finding]:
@@ -158,6 +176,7 @@ def staged_amounts_have_their_rule(contract: m.Contract) -> Iterator[Finding]:
 
 ERRORS: tuple[Check, ...] = (
     has_terms_and_lines,
+    price_fits,
     term_ids_are_unique,
     one_remaining,
     percentages_add_up,
@@ -183,7 +202,7 @@ def payment_period_too_long(contract: m.Contract) -> Iterator[Finding]:
         return
     for term in contract.terms:
         if term.due and _days(term.due) > 60:
-            yield _warning(contract, "PAY_TERM_TOO_LONG", term.id, days=_days(term.due), limit=60)
+            yield _warning(contract, "PAY_TERM_TOO_LONG", term.id, term.id, days=_days(term.due), limit=60)
 
 
 def _days(due: m.DueRule) -> int:
@@ -200,7 +219,7 @@ def back_to_back_against_small_supplier(contract: m.Contract) -> Iterator[Findin
     for term in contract.terms:
         events = [n for n in walk(term.when) if isinstance(n, Event)]
         if any(e.tag == "back_to_back" or e.name == "upstream_payment_received" for e in events):
-            yield _warning(contract, "BACK_TO_BACK_SME", term.id)
+            yield _warning(contract, "BACK_TO_BACK_SME", term.id, term.id)
 
 
 def acceptance_without_period(contract: m.Contract) -> Iterator[Finding]:
@@ -212,27 +231,34 @@ def acceptance_without_period(contract: m.Contract) -> Iterator[Finding]:
         for name in event_names(term.when):
             binding = contract.events.get(name)
             if isinstance(binding, m.MilestoneBinding) and binding.state == "accepted" and name not in deemed:
-                yield _warning(contract, "NO_ACCEPTANCE_PERIOD", term.id, event=name)
+                yield _warning(contract, "NO_ACCEPTANCE_PERIOD", term.id, term.id, event=name)
 
 
 def names_are_bound_and_used(contract: m.Contract) -> Iterator[Finding]:
-    """An event that is bound and never waited for, beside one waited for and never bound, is often a typo."""
+    """An event waited for and never bound, beside one bound and never waited for, is often a typo."""
     used = {n for t in contract.terms for n in event_names(t.when)}
-    used |= {n.of for t in contract.terms for n in walk(t.when) if hasattr(n, "of")}
-    for name in sorted(set(contract.events) - used):
-        yield _warning(
-            contract, "UNUSED_EVENT", name, closest=", ".join(sorted(_near(name, used - set(contract.events)))) or "-"
-        )
+    measured = {n.of for t in contract.terms for n in walk(t.when) if isinstance(n, Progress)}
+    loose, bound = sorted(used - set(contract.events)), sorted(set(contract.events) - used - measured)
+    near = {name: difflib.get_close_matches(name, bound, n=3, cutoff=0.8) for name in loose}
+    for name, others in near.items():
+        if others:
+            yield _warning(contract, "UNKNOWN_EVENT", name, event=name, closest=", ".join(others))
+    for name in bound:
+        if not any(name in others for others in near.values()):
+            yield _warning(contract, "UNUSED_EVENT", name, event=name)
 
 
-def _near(name: str, others: Iterable[str]) -> list[str]:
-    plain = name.lower().replace("_", "")
-    return [o for o in others if abs(len(o) - len(name)) <= 3 and _same_letters(plain, o.lower().replace("_", ""))]
-
-
-def _same_letters(a: str, b: str) -> bool:
-    shared = sum((Counter(a) & Counter(b)).values())
-    return shared * 4 >= max(len(a), len(b)) * 3
+def terms_ask_for_the_price(contract: m.Contract) -> Iterator[Finding]:
+    """Fixed sums and percentages without a remaining term may leave part of the price unasked."""
+    apart = contract.retainer.term if contract.retainer else None
+    rules = [t.amount for t in contract.terms if t.id != apart]
+    if not all(isinstance(r, m.Fixed | m.Percent | m.Share) for r in rules):
+        return
+    price = sum(x.amount for x in contract.lines)
+    asked = sum((_share(r) or Fraction(0)) * price + (r.amount if isinstance(r, m.Fixed) else 0) for r in rules)
+    if asked < price:
+        missing = amount_text(round_half_up(price - asked), contract.digits)
+        yield _warning(contract, "TERMS_BELOW_PRICE", missing, missing=missing, currency=contract.currency)
 
 
 def guarantees_are_described(contract: m.Contract) -> Iterator[Finding]:
@@ -242,7 +268,7 @@ def guarantees_are_described(contract: m.Contract) -> Iterator[Finding]:
         for node in walk(term.when):
             if isinstance(node, GuaranteeInForce) and contract.guarantees and node.id not in known:
                 yield _warning(
-                    contract, "GUARANTEE_UNKNOWN", term.id, guarantee=node.id, known=", ".join(sorted(known))
+                    contract, "GUARANTEE_UNKNOWN", term.id, term.id, guarantee=node.id, known=", ".join(sorted(known))
                 )
 
 
@@ -251,6 +277,7 @@ WARNINGS: tuple[Check, ...] = (
     back_to_back_against_small_supplier,
     acceptance_without_period,
     names_are_bound_and_used,
+    terms_ask_for_the_price,
     guarantees_are_described,
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from models.domain.words import say
+from models.domain.words import catalogue, say
 
 
 class Severity(StrEnum):
@@ -48,4 +48,6 @@ class Finding:
 
     def text(self, language: str) -> str:
         """The sentence a contract manager reads, in `language` (zh-CN or en)."""
-        return say(f"finding.{self.code}", language, **self.params)
+        shapes = catalogue(language)
+        params = {k: shapes.get(f"shape.{v}", v) if isinstance(v, str) else v for k, v in self.params.items()}
+        return say(f"finding.{self.code}", language, **params)

@@ -5,8 +5,9 @@ Rule M1: quantise half up, away from zero for negative amounts (golden conventio
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 
 #: ISO 4217 minor digits that are not 2.
@@ -20,8 +21,17 @@ MINOR_DIGITS = {
 MINOR_MAX = 2**63 - 1
 
 
+_PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+#: Longer texts are no amounts; the bound keeps decimals exact in 28 digits.
+TEXT_MAX = 25
+
+
 class MoneyError(ValueError):
-    """A text is not an amount of its currency."""
+    """A text is not an amount of its currency; `code` is the finding's."""
+
+    def __init__(self, message: str, code: str = "AMOUNT_UNREADABLE") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def minor_digits(currency: str) -> int:
@@ -55,19 +65,19 @@ def to_minor(text: str | int | Decimal, digits: int) -> int:
     """
     if isinstance(text, bool | float):
         raise MoneyError(f"{text!r} is not an exact amount; write it in quotes")
-    try:
-        value = Decimal(str(text).strip())
-    except InvalidOperation:
-        raise MoneyError(f"{text!r} is not an amount") from None
-    if not value.is_finite():
+    raw = str(text).strip()
+    if not _PLAIN.fullmatch(raw):
         raise MoneyError(f"{text!r} is not an amount")
-    scaled = value.scaleb(digits)
-    if scaled != scaled.to_integral_value():
-        raise MoneyError(f"{text!r} has more than {digits} digits after the point")
-    minor = int(scaled)
-    if abs(minor) > MINOR_MAX:
-        raise MoneyError(f"{text!r} is too large: more than 64 bits of minor units")
-    return minor
+    whole, _, part = raw.lstrip("+-").partition(".")
+    part = part.rstrip("0")
+    if len(part) > digits:
+        raise MoneyError(f"{text!r} has more than {digits} digits after the point", "AMOUNT_DIGITS")
+    if len(whole.lstrip("0")) > TEXT_MAX:
+        raise MoneyError(f"{text!r} is too large: more than 64 bits of minor units", "AMOUNT_OVERFLOW")
+    minor = int(whole.lstrip("0") + part.ljust(digits, "0") or "0")
+    if minor > MINOR_MAX:
+        raise MoneyError(f"{text!r} is too large: more than 64 bits of minor units", "AMOUNT_OVERFLOW")
+    return -minor if raw.startswith("-") else minor
 
 
 def amount_text(minor: int, digits: int) -> str:
@@ -86,9 +96,8 @@ def exact_fraction(text: str | int | Decimal) -> Fraction:
     if isinstance(text, bool | float):
         raise MoneyError(f"{text!r} is not exact; write it in quotes")
     raw = str(text).strip()
-    try:
-        if raw.endswith(("%", "％")):
-            return Fraction(Decimal(raw[:-1].strip())) / 100
-        return Fraction(Decimal(raw))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise MoneyError(f"{text!r} is not a number") from None
+    plain = raw[:-1].rstrip() if raw.endswith(("%", "％")) else raw
+    if len(plain) > TEXT_MAX or not _PLAIN.fullmatch(plain):
+        raise MoneyError(f"{text!r} is not a number", "NUMBER_UNREADABLE")
+    value = Fraction(Decimal(plain))
+    return value / 100 if plain != raw else value

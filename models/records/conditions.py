@@ -70,7 +70,7 @@ def _at_least(value: Value, digits: int, _tag: str | None) -> c.Condition:
         raise Unreadable
     n, parts = fields["n"].whole(1), _parts(fields["of"], digits)
     if n > len(parts):
-        raise fields["n"].wrong("WRONG_TYPE", found=n, expected=f"a number up to {len(parts)}")
+        raise fields["n"].wrong("NUMBER_RANGE", found=n, least=1, most=len(parts))
     return c.AtLeast(n, parts)
 
 
@@ -236,13 +236,13 @@ def _spoken(value: Value, default: Roll) -> DueRule:
         months = match["unit"].startswith("month")
         add = DueAdd.BUSINESS_DAYS if match["business"] else DueAdd.MONTHS if months else DueAdd.DAYS
         roll = Roll(match["roll"]) if match["roll"] else Roll.NONE if add is DueAdd.BUSINESS_DAYS else default
-        return DueRule(DueStart(match["start"]), add, int(match["n"]), roll)
+        return DueRule(DueStart(match["start"]), add, value.bounded(match["n"]), roll)
     chinese = _CHINESE.match(text)
     if chinese is None:
         raise value.wrong("DUE_UNREADABLE", found=text)
     add = {"个工作日": DueAdd.BUSINESS_DAYS, "个月": DueAdd.MONTHS}.get(chinese["unit"], DueAdd.DAYS)
     roll = Roll.NONE if add is DueAdd.BUSINESS_DAYS else default
-    return DueRule(DueStart(_CHINESE_START[chinese["start"]]), add, int(chinese["n"]), roll)
+    return DueRule(DueStart(_CHINESE_START[chinese["start"]]), add, value.bounded(chinese["n"]), roll)
 
 
 _PLAIN_ADDS = ("days", "business_days", "months", "end_of_month_then_days", "day_of_next_month")
@@ -251,7 +251,9 @@ _PLAIN_ADDS = ("days", "business_days", "months", "end_of_month_then_days", "day
 def _added(value: Value) -> tuple[DueAdd, int]:
     fields = value.fields((*_PLAIN_ADDS, "then", "end_of_next_month"))
     if "end_of_next_month" in fields:
-        fields["end_of_next_month"].flag()
+        fields["end_of_next_month"].true()
+        if len(fields) > 1:
+            raise value.wrong("ONE_OF", expected=", ".join((*_PLAIN_ADDS, "end_of_next_month")), found=", ".join(fields))
         return DueAdd.END_OF_NEXT_MONTH, 0
     given = [k for k in _PLAIN_ADDS if k in fields]
     if len(given) != 1:
@@ -260,6 +262,8 @@ def _added(value: Value) -> tuple[DueAdd, int]:
         )
     n = fields[given[0]].whole()
     if "then" in fields:
+        if given[0] != "days":
+            raise fields["then"].wrong("ONE_OF", expected="days + then: end_of_month", found=f"{given[0]} + then")
         fields["then"].choice(("end_of_month",))
         return DueAdd.DAYS_THEN_END_OF_MONTH, n
     return DueAdd(given[0]), n

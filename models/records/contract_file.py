@@ -93,7 +93,7 @@ class _Reader:
         required = ("currency", "timezone", "calendar", "price_basis", "lines", "terms", "customer", "supplier")
         self.fields = value.fields(CONTRACT_KEYS, required if number else ("contract", *required))
         given = self.fields.get("contract")
-        self.number = number or (self.soft(given.text, "") if given else "")
+        self.number = (self.soft(given.text, "") if given else "") or number or ""
         self.report.contract = self.number or None
         self.lines_by_term: dict[str, int] = {}
 
@@ -164,8 +164,12 @@ class _Reader:
             opening=self.each("opening", self._opening),
             approval_required=(self.optional("approval", lambda v: v.choice(("required", "none"))) == "required"),
             notify_customer=bool(self.optional("notify_customer", Value.flag)),
-            receivables={k: f[k].plain() for k in RECEIVABLES_KEYS if k in f},
+            receivables=self._receivables(),
         )
+
+    def _receivables(self) -> dict[str, object]:
+        kept = {k: self.optional(k, Value.plain) for k in RECEIVABLES_KEYS}
+        return {k: v for k, v in kept.items() if v not in (None, "", [], {})}
 
     # --- the frame ---
 
@@ -178,7 +182,7 @@ class _Reader:
     def _minor_units(self, value: Value) -> None:
         stated = self.soft(value.whole, self.digits)
         if stated != self.digits:
-            value.wrong("MINOR_UNITS", found=stated, expected=self.digits)
+            value.wrong("MINOR_UNITS", found=stated, digits=self.digits)
 
     def _timezone(self, value: Value) -> str:
         name = value.text()
@@ -190,7 +194,7 @@ class _Reader:
 
     def _calendar(self, value: Value) -> str:
         name = value.text()
-        if name not in self.calendars and not CALENDARS.fullmatch(name):
+        if name not in self.calendars and name not in CALENDARS:
             raise value.wrong("CALENDAR_UNKNOWN", found=name)
         return name
 
@@ -261,6 +265,8 @@ class _Reader:
         kinds = [k for k in known if k in fields]
         if len(kinds) != 1:
             raise value.wrong("ONE_OF", expected=", ".join(known), found=", ".join(kinds) or "none")
+        if "weight" in fields and kinds[0] != "remaining":
+            raise fields["weight"].wrong("WEIGHT_ALONE", found=kinds[0])
         return self._amount_of(kinds[0], fields[kinds[0]], fields)
 
     def _amount_of(self, kind: str, value: Value, fields: Mapping[str, Value]) -> m.AmountRule:
@@ -277,7 +283,7 @@ class _Reader:
             return m.CumulativePercent(value.percent())
         if kind == "share":
             return _share(value)
-        value.flag()
+        value.true()
         if kind == "retention_release":
             return m.RetentionRelease()
         return m.Remaining(fields["weight"].percent() if "weight" in fields else None)
@@ -368,7 +374,7 @@ def over_percent(value: Value) -> Fraction:
 def _share(value: Value) -> m.Share:
     parts = [v.whole(1) for v in value.list()]
     if len(parts) != 2 or parts[0] > parts[1]:
-        raise value.wrong("WRONG_TYPE", found=value.shown(), expected="[1, 3]")
+        raise value.wrong("WRONG_TYPE", found=value.shown(), expected="two whole numbers like [1, 3]")
     return m.Share(parts[0], parts[1])
 
 
@@ -376,6 +382,10 @@ def _release(value: Value) -> m.Release:
     fields = value.fields(("term", "share", "remaining"), ("term",))
     if "term" not in fields:
         raise Unreadable
+    if len(fields.keys() & {"share", "remaining"}) != 1:
+        raise value.wrong("ONE_OF", expected="share, remaining", found=", ".join(sorted(fields.keys() & {"share", "remaining"})) or "none")
+    if "remaining" in fields:
+        fields["remaining"].true()
     share = _share(fields["share"]) if "share" in fields else None
     return m.Release(fields["term"].text(), Fraction(share.numerator, share.denominator) if share else None)
 
@@ -429,7 +439,7 @@ def _milestone(value: Value, outer: Mapping[str, Value]) -> m.MilestoneBinding:
     if not {"connection", "project"} <= fields.keys():
         raise Unreadable
     if len(fields.keys() & {"id", "name"}) != 1:
-        raise value.wrong("ONE_OF", expected="id, name", found=", ".join(fields.keys() & {"id", "name"}) or "none")
+        raise value.wrong("ONE_OF", expected="id, name", found=", ".join(sorted(fields.keys() & {"id", "name"})) or "none")
     state = fields.get("state") or outer.get("state")
     return m.MilestoneBinding(
         connection=fields["connection"].text(),
@@ -529,7 +539,7 @@ def long_form(contract: m.Contract) -> dict[str, object]:
         "notify_customer": contract.notify_customer,
     }
     body |= _long_rules(contract, money)
-    body |= {k: json.loads(json.dumps(v, default=str)) for k, v in contract.receivables.items()}
+    body |= contract.receivables
     return {k: v for k, v in body.items() if v not in ([], {}, "")}
 
 

@@ -6,18 +6,56 @@ Amounts never pass through a binary float: a number is read from its text.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar
 
 import yaml
 
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import MoneyError, exact_fraction, to_minor
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Deeper files are refused: the C parser would run out of stack, and no contract is this deep.
+DEPTH_MAX = 100
+#: The longest period, in days or months; a longer one leaves the calendar.
+NUMBER_MAX = 36_500
+YEARS = (1990, 2200)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?:_\d{3})+)(?:\.\d+)?", re.ASCII)
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class TooDeep(yaml.YAMLError):
+    """A file nested deeper than any contract."""
+
+    def __init__(self, line: int | None) -> None:
+        super().__init__("nested too deep")
+        self.line = line
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's C loader, which counts how deep it is; only nodes are composed, nothing is constructed."""
+
+    depth = 0
+
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:
+        """One level down."""
+        self.depth += 1
+        if self.depth > DEPTH_MAX:
+            raise TooDeep(current_node.start_mark.line + 1 if current_node else None)
+        super().descend_resolver(current_node, current_index)
+
+    def ascend_resolver(self) -> None:
+        """One level up."""
+        self.depth -= 1
+        super().ascend_resolver()
+
+
+DayT = TypeVar("DayT", date, datetime)
 
 
 class Unreadable(Exception):
@@ -28,6 +66,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     """The known words nearest to a mistyped one, for a message; empty if none is near."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
     return ", ".join(near)
+
+
+def ungrouped(text: str) -> str:
+    """An amount without its grouping: "1,288,888.88" -> "1288888.88". Other commas stay, to be refused."""
+    return text.replace(",", "").replace("_", "") if _GROUPED.fullmatch(text) else text
 
 
 @dataclass(slots=True)
@@ -160,32 +203,39 @@ class Value:
             raise self.wrong("WRONG_TYPE", found=self.shown(), expected="true or false")
         return word in ("true", "yes")
 
+    def true(self) -> None:
+        """true; a key that only says "this one" cannot be false."""
+        if not self.flag():
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="true")
+
     def whole(self, least: int = 0) -> int:
         """A whole number of at least `least`."""
-        try:
-            number = int(self.text())
-        except ValueError:
-            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a whole number") from None
-        if number < least or number > 1_000_000:
-            raise self.wrong("WRONG_TYPE", found=self.shown(), expected=f"a whole number from {least}")
-        return number
+        return self.bounded(self.text(), least)
+
+    def bounded(self, text: str, least: int = 0) -> int:
+        """The whole number a part of this value spells out."""
+        if not _WHOLE.fullmatch(text):
+            raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a whole number")
+        if not least <= int(text) <= NUMBER_MAX:
+            raise self.wrong("NUMBER_RANGE", found=text, least=least, most=NUMBER_MAX)
+        return int(text)
 
     def amount(self, digits: int) -> int:
         """An exact amount in minor units, never negative."""
         try:
-            minor = to_minor(self.text().replace(",", "").replace("_", ""), digits)
+            minor = to_minor(ungrouped(self.text()), digits)
         except MoneyError as problem:
-            raise self.wrong("AMOUNT_UNREADABLE", found=self.shown(), why=str(problem)) from None
+            raise self.wrong(problem.code, found=self.shown(), digits=digits) from None
         if minor < 0:
-            raise self.wrong("AMOUNT_UNREADABLE", found=self.shown(), why="an amount here cannot be negative")
+            raise self.wrong("AMOUNT_NEGATIVE", found=self.shown())
         return minor
 
     def fraction(self) -> Fraction:
         """An exact number; with % a hundredth of it."""
         try:
             return exact_fraction(self.text())
-        except MoneyError as problem:
-            raise self.wrong("AMOUNT_UNREADABLE", found=self.shown(), why=str(problem)) from None
+        except MoneyError:
+            raise self.wrong("NUMBER_UNREADABLE", found=self.shown()) from None
 
     def percent(self) -> Fraction:
         """A percentage ("30", "30%", 30) as a fraction of one, 0 to 1."""
@@ -197,10 +247,20 @@ class Value:
 
     def day(self) -> date:
         """A date written YYYY-MM-DD."""
+        text = self.text()
         try:
-            return date.fromisoformat(self.text())
+            found = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         except ValueError:
-            raise self.wrong("DATE_UNREADABLE", found=self.shown()) from None
+            found = None  # 2026-02-30 has the form of a date
+        if found is None:
+            raise self.wrong("DATE_UNREADABLE", found=self.shown())
+        return self._in_range(found)
+
+    def _in_range(self, day: DayT) -> DayT:
+        """The day itself, if a contract of our time can mean it: a year 0226 is a slip of the pen."""
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            raise self.wrong("DATE_RANGE", found=self.shown(), first=YEARS[0], last=YEARS[1])
+        return day
 
     def moment(self) -> date | datetime:
         """A date, or an instant that says its offset from UTC."""
@@ -213,10 +273,10 @@ class Value:
             raise self.wrong("DATE_UNREADABLE", found=self.shown()) from None
         if instant.tzinfo is None:
             raise self.wrong("INSTANT_WITHOUT_OFFSET", found=text)
-        return instant
+        return self._in_range(instant)
 
     def plain(self) -> object:
-        """The value as JSON would hold it, numbers as text; for parts that are kept but not read."""
+        """The value as JSON would hold it, broken numbers as text; for parts that are kept but not read."""
         if isinstance(self.node, yaml.MappingNode):
             return {k: v.plain() for k, v in self.items()}
         if isinstance(self.node, yaml.SequenceNode):
@@ -226,9 +286,8 @@ class Value:
             return None
         if kind == "bool":
             return self.node.value.lower() in ("true", "yes", "on")
-        if kind == "int":
-            return int(self.node.value.replace("_", ""))
-        return str(self.node.value) if kind != "float" else Decimal(self.node.value.replace("_", ""))
+        text = str(self.node.value)
+        return int(text) if kind == "int" and _INTEGER.fullmatch(text) else text
 
 
 def documents(text: str, report: Report) -> list[Value]:
@@ -237,19 +296,24 @@ def documents(text: str, report: Report) -> list[Value]:
         report.add("EMPTY_FILE", None, "")
         return []
     try:
-        nodes = [n for n in yaml.compose_all(text, Loader=Loader) if n is not None]
+        nodes = [n for n in yaml.compose_all(text, Loader=Loader) if n is not None and not n.tag.endswith(":null")]
+    except TooDeep as problem:
+        report.add("NESTED_TOO_DEEP", problem.line, "", most=DEPTH_MAX)
+        return []
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None) or getattr(problem, "context_mark", None)
         why = getattr(problem, "problem", None) or str(problem)
         line = mark.line + 1 if mark else None
         report.add("YAML_BROKEN", line, "", column=mark.column + 1 if mark else "?", why=str(why))
         return []
-    except (RecursionError, ValueError) as problem:
+    except ValueError as problem:  # a lone surrogate: not a text
         report.add("YAML_BROKEN", None, "", column="?", why=type(problem).__name__)
         return []
     if _has_anchor_bomb(text):
         report.add("YAML_ALIASES", None, "")
         return []
+    if not nodes:
+        report.add("EMPTY_FILE", None, "")
     return [Value(n, "", report) for n in nodes]
 
 
