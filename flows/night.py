@@ -76,6 +76,7 @@ class Night:
     run_id: str
     as_of: Any  # datetime.date
     now: Any  # datetime, aware UTC
+    recorded_at: int  # when this run learns what it learns: epoch microseconds, never twice the same
     store: Store
     connections: tuple[Connection, ...]
     contract_files: tuple[Path, ...]
@@ -93,11 +94,6 @@ class Night:
     dry_run: bool = False
     known_at: int | None = None
     say: Callable[[str], None] = lambda _text: None
-
-    @property
-    def recorded_at(self) -> int:
-        """When this run learned what it learned: epoch microseconds."""
-        return int(self.now.timestamp() * 1_000_000)
 
     @property
     def day(self) -> int:

@@ -94,6 +94,7 @@ def the_night(
         run_id=str(uuid.uuid4()),
         as_of=as_of or today(loaded),
         now=moment,
+        recorded_at=int(utc_now().timestamp() * 1_000_000),
         store=store,
         connections=connections(loaded, only),
         contract_files=tuple(loaded.contract_files()),
