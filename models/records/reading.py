@@ -64,7 +64,8 @@ class Unreadable(Exception):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """The known words nearest to a mistyped one, for a message; empty if none is near."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.85) or difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     return ", ".join(near)
 
 
