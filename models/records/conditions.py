@@ -253,7 +253,9 @@ def _added(value: Value) -> tuple[DueAdd, int]:
     if "end_of_next_month" in fields:
         fields["end_of_next_month"].true()
         if len(fields) > 1:
-            raise value.wrong("ONE_OF", expected=", ".join((*_PLAIN_ADDS, "end_of_next_month")), found=", ".join(fields))
+            raise value.wrong(
+                "ONE_OF", expected=", ".join((*_PLAIN_ADDS, "end_of_next_month")), found=", ".join(fields)
+            )
         return DueAdd.END_OF_NEXT_MONTH, 0
     given = [k for k in _PLAIN_ADDS if k in fields]
     if len(given) != 1:

@@ -383,7 +383,11 @@ def _release(value: Value) -> m.Release:
     if "term" not in fields:
         raise Unreadable
     if len(fields.keys() & {"share", "remaining"}) != 1:
-        raise value.wrong("ONE_OF", expected="share, remaining", found=", ".join(sorted(fields.keys() & {"share", "remaining"})) or "none")
+        raise value.wrong(
+            "ONE_OF",
+            expected="share, remaining",
+            found=", ".join(sorted(fields.keys() & {"share", "remaining"})) or "none",
+        )
     if "remaining" in fields:
         fields["remaining"].true()
     share = _share(fields["share"]) if "share" in fields else None
@@ -439,7 +443,9 @@ def _milestone(value: Value, outer: Mapping[str, Value]) -> m.MilestoneBinding:
     if not {"connection", "project"} <= fields.keys():
         raise Unreadable
     if len(fields.keys() & {"id", "name"}) != 1:
-        raise value.wrong("ONE_OF", expected="id, name", found=", ".join(sorted(fields.keys() & {"id", "name"})) or "none")
+        raise value.wrong(
+            "ONE_OF", expected="id, name", found=", ".join(sorted(fields.keys() & {"id", "name"})) or "none"
+        )
     state = fields.get("state") or outer.get("state")
     return m.MilestoneBinding(
         connection=fields["connection"].text(),

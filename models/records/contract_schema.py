@@ -6,11 +6,14 @@ It knows the shapes, long and short. What adds up, refers or circles is checked 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from models.domain import contracts as m
 from models.records.contract_file import RECEIVABLES_KEYS, SIZES
 
 Schema = dict[str, object]
+Schemas = Mapping[str, Any]
 
 _AMOUNT = r"^[+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$"
 _PERCENT = r"^\d+(\.\d+)?\s*[%％]?$"
@@ -27,7 +30,7 @@ def json_schema() -> Schema:
         "$defs": {
             "contract": _contract(),
             "amount": {"type": ["string", "number"], "pattern": _AMOUNT, "description": "Exact, best in quotes. 精确金额，最好加引号。"},
-            "percent": {"type": ["string", "number"], "pattern": _PERCENT, "description": "30%, 30 or \"30\"."},
+            "percent": {"type": ["string", "number"], "pattern": _PERCENT, "description": '30%, 30 or "30".'},
             "day": {"type": "string", "pattern": _DAY, "description": "YYYY-MM-DD"},
             "whole": {"type": "integer", "minimum": 0},
             "share": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
@@ -64,21 +67,21 @@ def _text(description: str) -> Schema:
     return {"type": "string", "description": description}
 
 
-def _either(*shapes: Schema) -> Schema:
+def _either(*shapes: Schemas) -> Schema:
     return {"anyOf": list(shapes)}
 
 
-def _object(properties: dict[str, Schema], *required: str, description: str = "") -> Schema:
+def _object(properties: Schemas, *required: str, description: str = "") -> Schema:
     body: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     if required:
         body["required"] = list(required)
     return body | ({"description": description} if description else {})
 
 
-def _one_of(properties: dict[str, Schema], extra: dict[str, Schema] | None = None) -> Schema:
+def _one_of(properties: Schemas, extra: Schemas | None = None) -> Schema:
     """A mapping with exactly one of the keys, and any of the extra ones."""
     kinds: list[Schema] = [{"required": [k]} for k in properties]
-    return _object(properties | (extra or {})) | {"oneOf": kinds}
+    return _object({**properties, **(extra or {})}) | {"oneOf": kinds}
 
 
 def _contract() -> Schema:
@@ -110,9 +113,20 @@ def _contract() -> Schema:
 
 
 def _contract_rules() -> dict[str, Schema]:
-    progress = {"pay_percent": _ref("percent"), "advance_term": _ref("text"), "recover_percent": _ref("percent"), "invoice_basis": _enum(("payable",))}
+    progress = {
+        "pay_percent": _ref("percent"),
+        "advance_term": _ref("text"),
+        "recover_percent": _ref("percent"),
+        "invoice_basis": _enum(("payable",)),
+    }
     release = _object({"term": _ref("text"), "share": _ref("share"), "remaining": {"const": True}}, "term")
-    opening = {"term": _ref("text"), "invoiced": _ref("amount"), "paid": _ref("amount"), "invoiced_on": _ref("day"), "paid_on": _ref("day")}
+    opening = {
+        "term": _ref("text"),
+        "invoiced": _ref("amount"),
+        "paid": _ref("amount"),
+        "invoiced_on": _ref("day"),
+        "paid_on": _ref("day"),
+    }
     amendment = {
         "id": _ref("text"), "effective": _ref("day"), "new_total": _ref("amount"),
         "lines": {"type": "object", "additionalProperties": _ref("amount")},
@@ -130,12 +144,24 @@ def _contract_rules() -> dict[str, Schema]:
 
 def _contact() -> Schema:
     roles = _enum(("finance", "project_manager", "customer_payer", "operator"))
-    fields = {"role": roles, "name": _ref("text"), "email": _ref("text"), "phone": _ref("text"), "language": _enum(("zh-CN", "en"))}
+    fields = {
+        "role": roles,
+        "name": _ref("text"),
+        "email": _ref("text"),
+        "phone": _ref("text"),
+        "language": _enum(("zh-CN", "en")),
+    }
     return _object(fields, "role", "name")
 
 
 def _guarantee() -> Schema:
-    fields = {"id": _ref("text"), "kind": _ref("text"), "amount": _ref("amount"), "issued": _ref("day"), "expires": _ref("day")}
+    fields = {
+        "id": _ref("text"),
+        "kind": _ref("text"),
+        "amount": _ref("amount"),
+        "issued": _ref("day"),
+        "expires": _ref("day"),
+    }
     more: dict[str, Schema] = {k: {} for k in ("issuer", "original_location", "on_demand", "reduces_with")}
     return _object(fields | more, "id", "amount")
 
@@ -148,15 +174,31 @@ def _term() -> Schema:
         },
         {"weight": _ref("percent")},
     )  # fmt: skip
-    short = {"type": ["string", "number"], "description": "30% | remaining | \"5000.00\""}
-    fields = {"id": _ref("text"), "name": _ref("text"), "amount": _either(short, rules), "when": _ref("condition"), "due": _ref("due"), "approval": _enum(("required", "none"))}
+    short = {"type": ["string", "number"], "description": '30% | remaining | "5000.00"'}
+    fields = {
+        "id": _ref("text"),
+        "name": _ref("text"),
+        "amount": _either(short, rules),
+        "when": _ref("condition"),
+        "due": _ref("due"),
+        "approval": _enum(("required", "none")),
+    }
     return _object(fields, "id", "amount", "when")
 
 
 def _condition() -> Schema:
     parts = _list(_ref("condition")) | {"minItems": 1}
-    elapsed = _object({"after": _ref("condition"), "months": _ref("whole"), "days": _ref("whole"), "business_days": _ref("whole")}, "after")
-    deemed = {"submitted": _ref("text"), "accepted": _ref("text"), "rejected": _ref("text"), "business_days": _ref("whole"), "days": _ref("whole")}
+    elapsed = _object(
+        {"after": _ref("condition"), "months": _ref("whole"), "days": _ref("whole"), "business_days": _ref("whole")},
+        "after",
+    )
+    deemed = {
+        "submitted": _ref("text"),
+        "accepted": _ref("text"),
+        "rejected": _ref("text"),
+        "business_days": _ref("whole"),
+        "days": _ref("whole"),
+    }
     nodes = {
         "event": _ref("text"), "all": parts, "any": parts,
         "at_least": _object({"n": {"type": "integer", "minimum": 1}, "of": parts}, "n", "of"),
@@ -171,7 +213,14 @@ def _condition() -> Schema:
 
 
 def _due() -> Schema:
-    adds = {"days": _ref("whole"), "business_days": _ref("whole"), "months": _ref("whole"), "end_of_month_then_days": _ref("whole"), "day_of_next_month": _ref("whole"), "end_of_next_month": {"const": True}}
+    adds = {
+        "days": _ref("whole"),
+        "business_days": _ref("whole"),
+        "months": _ref("whole"),
+        "end_of_month_then_days": _ref("whole"),
+        "day_of_next_month": _ref("whole"),
+        "end_of_next_month": {"const": True},
+    }
     long = {"start": _enum(m.DueStart), "add": _one_of(adds, {"then": _enum(("end_of_month",))}), "roll": _enum(m.Roll)}
     return _either(_text("30 days after invoice_date | 收到发票后15个工作日"), _object(long, "start", "add"))
 
@@ -179,7 +228,13 @@ def _due() -> Schema:
 def _binding() -> Schema:
     grade = _enum(("number", "state", "history", "review"))
     state = _enum(("done", "accepted"))
-    there = {"connection": _ref("text"), "project": _ref("text"), "id": _ref("text"), "name": _ref("text"), "min_grade": grade}
+    there = {
+        "connection": _ref("text"),
+        "project": _ref("text"),
+        "id": _ref("text"),
+        "name": _ref("text"),
+        "min_grade": grade,
+    }
     kinds = {
         "milestone": _object(there | {"state": state}, "connection", "project"),
         "progress": _object(there | {"at_least": _ref("percent")}, "connection", "project"),

@@ -34,7 +34,9 @@ def test_every_finding_is_an_error_that_reads_well_in_both_languages(path: Path)
         assert finding.severity is Severity.ERROR
         for language in LANGUAGES:
             text = finding.text(language)
-            assert "{" not in text.replace("{event", "").replace("{pay_percent: 80}", "").replace("{LINE: amount}", "").replace("{明细: 金额}", "")
+            assert "{" not in text.replace("{event", "").replace("{pay_percent: 80}", "").replace(
+                "{LINE: amount}", ""
+            ).replace("{明细: 金额}", "")
             assert len(text) > 8
 
 
@@ -46,11 +48,16 @@ def test_the_good_contract_beside_a_bad_one_still_loads() -> None:
 def test_every_code_the_readers_can_give_has_a_case() -> None:
     import re
 
-    sources = [*(FOLDER.parents[2] / "models" / "records").glob("*.py"), FOLDER.parents[2] / "models" / "domain" / "money.py"]
+    sources = [
+        *(FOLDER.parents[2] / "models" / "records").glob("*.py"),
+        FOLDER.parents[2] / "models" / "domain" / "money.py",
+    ]
     given = {
         code
         for source in sources
-        for code in re.findall(r'(?:wrong|add|MoneyError)\([^)]*?"([A-Z][A-Z_]{3,})"', source.read_text("utf-8"), re.DOTALL)
+        for code in re.findall(
+            r'(?:wrong|add|MoneyError)\([^)]*?"([A-Z][A-Z_]{3,})"', source.read_text("utf-8"), re.DOTALL
+        )
     }
     shown = {code.partition("@")[0] for path in FILES for code in expected(path)}
     assert len(given) > 20

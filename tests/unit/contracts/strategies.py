@@ -17,6 +17,7 @@ SMALL = st.integers(0, 400)
 
 def amounts(digits: int) -> st.SearchStrategy[str]:
     """Exact amounts with up to the currency's digits."""
+
     def written(minor: int) -> str:
         return f"{minor // 10**digits}.{minor % 10**digits:0{digits}d}" if digits else str(minor)
 
@@ -48,6 +49,7 @@ def leaves(digits: int) -> st.SearchStrategy[object]:
 
 def conditions(digits: int) -> st.SearchStrategy[object]:
     """Whole condition trees."""
+
     def nested(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
         parts = st.lists(inner, min_size=1, max_size=3)
         return st.one_of(

@@ -59,7 +59,12 @@ def test_a_payment_period_above_sixty_days(due: str, warned: bool, customer: str
 
 @pytest.mark.parametrize(("supplier", "customer"), [("large", "large"), ("sme", "medium"), ("small", "sme")])
 def test_the_regulation_protects_small_suppliers_of_large_customers_only(supplier: str, customer: str) -> None:
-    assert warnings(due="90 days after ready", when="{event: arrived, tag: back_to_back}", supplier=supplier, customer=customer) == []
+    assert (
+        warnings(
+            due="90 days after ready", when="{event: arrived, tag: back_to_back}", supplier=supplier, customer=customer
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("size", ["micro", "small", "medium", "sme"])
@@ -87,7 +92,9 @@ def test_a_mistyped_event_is_held_against_the_bound_ones() -> None:
 
 
 def test_a_bound_event_nobody_waits_for() -> None:
-    assert warnings(events="  arrived: 2026-01-05\n  shipped: 2026-01-06\n  handover: 2026-02-01") == ["UNUSED_EVENT:handover"]
+    assert warnings(events="  arrived: 2026-01-05\n  shipped: 2026-01-06\n  handover: 2026-02-01") == [
+        "UNUSED_EVENT:handover"
+    ]
 
 
 def test_terms_that_leave_part_of_the_price() -> None:
@@ -101,7 +108,9 @@ def test_every_calendar_the_library_knows_and_no_other() -> None:
 
 
 def test_one_number_in_two_places() -> None:
-    text = TEXT.format(when="a", due="null", customer="large", supplier="sme", events="  a: 2026-01-01", rest="remaining")
+    text = TEXT.format(
+        when="a", due="null", customer="large", supplier="sme", events="  a: 2026-01-01", rest="remaining"
+    )
     one = load_contract_text(text, "a.yaml").contracts[0]
     two = load_contract_text(text, "b.yaml").contracts[0]
     (finding,) = duplicate_contracts([one, two, replace(one, number="OTHER")])
@@ -112,8 +121,13 @@ def test_one_number_in_two_places() -> None:
 
 def test_a_retainer_is_apart_from_the_price() -> None:
     """The retainer's own term is drawn down by the others; it does not count towards the price."""
-    text = TEXT.format(when="a", due="null", customer="large", supplier="sme", events="  a: 2026-01-01", rest='"600.00"')
-    contract = load_contract_text(text.replace("terms:", 'retainer: {term: R, amount: "500.00"}\nterms:\n  - {id: R, amount: "500.00", when: a}'), "r.yaml")
+    text = TEXT.format(
+        when="a", due="null", customer="large", supplier="sme", events="  a: 2026-01-01", rest='"600.00"'
+    )
+    contract = load_contract_text(
+        text.replace("terms:", 'retainer: {term: R, amount: "500.00"}\nterms:\n  - {id: R, amount: "500.00", when: a}'),
+        "r.yaml",
+    )
     assert contract.findings == ()
     assert contract_errors(contract.contracts[0]) == []
 

@@ -20,9 +20,14 @@ terms: [{{id: T1, amount: {amount}, when: {when}, due: {due}}}, {{id: T2, amount
 """
 
 
-def term(amount: str = "40%", when: str = "signed", due: str = "", calendar: str = "CN", currency: str = "CNY") -> dict[str, object]:
+def term(
+    amount: str = "40%", when: str = "signed", due: str = "", calendar: str = "CN", currency: str = "CNY"
+) -> dict[str, object]:
     rest = "60%" if "remaining" in amount else "remaining"
-    loaded = load_contract_text(FRAME.format(amount=amount, when=when, due=due or "null", rest=rest, calendar=calendar, currency=currency), "s.yaml")
+    loaded = load_contract_text(
+        FRAME.format(amount=amount, when=when, due=due or "null", rest=rest, calendar=calendar, currency=currency),
+        "s.yaml",
+    )
     assert loaded.findings == ()
     return long_form(loaded.contracts[0])["terms"][0]  # type: ignore[index,no-any-return]
 
