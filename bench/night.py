@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import subprocess
 import sys
@@ -146,10 +147,15 @@ def whole_run(url: str, items: int) -> dict[str, float]:
         found["read contracts"] = time.perf_counter() - begin
         for name in ("cold", "1 % changed", "nothing changed"):
             night = wiring.the_night(loaded, store, as_of=date(2026, 11, 20))
-            night = replace(night, gate=None, out_check=None, notify=nothing, write_reports=lambda _r: [])
-            begin = time.perf_counter()
+            stages: list[tuple[str, float]] = []
+            mark = lambda step, seen=stages: seen.append((step, time.perf_counter()))  # noqa: E731
+            night = replace(night, gate=None, out_check=None, notify=nothing, write_reports=lambda _r: [], say=mark)
             outcome = asyncio.run(run_night(night))
-            found[name] = time.perf_counter() - begin
+            stages.append(("end", time.perf_counter()))
+            for (step, begin), (_, end) in itertools.pairwise(stages):
+                found[f"{name}: {step}"] = end - begin
+            # "report" begins after the lists are read back; all before it is data work.
+            found[f"{name}: data work"] = next(t for s, t in stages if s == "report") - stages[0][1]
             found[f"{name}: records"] = outcome.posted.records
             found[f"{name}: evaluated"] = outcome.evaluated
         store.dispose()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import orjson
 import uvicorn
@@ -37,7 +38,7 @@ def row(number: int, *, changed: bool) -> dict:
         "title": f"M{number}", "type": TYPE["id"], "state": {"id": "s", "url": "", "name": "进行中", "type": "in_progress", "color": "#fff"}, "assignee": None,
         "priority": None, "start_at": None, "end_at": 1_770_000_000 + (86_400 if changed else 0), "completed_at": None, "parent_id": None, "parent": None, "phase": None,
         "sprint": None, "versions": [], "description": "x" * 60, "properties": {}, "tags": [], "participants": [], "created_at": 1_700_000_000,
-        "updated_at": 1_763_640_000 if changed else 1_750_000_000, "is_archived": 0, "is_deleted": 0,
+        "updated_at": int(time.time()) if changed else 1_750_000_000, "is_archived": 0, "is_deleted": 0,
     }  # fmt: skip
 
 
