@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.steps.evaluation.cases import evaluate_snapshot
 from connectors.calendars import calendar_specs
+from flows.steps.evaluation.cases import evaluate_snapshot
 from models.records.case_file import load_cases
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
