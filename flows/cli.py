@@ -34,7 +34,13 @@ def t(key: str, **params: object) -> str:
     return say(f"cli.{key}", LANGUAGE, **params)
 
 
-app = typer.Typer(no_args_is_help=True, help=t("help.app"), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    help=t("help.app"),
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 db_app = typer.Typer(no_args_is_help=True, help=t("help.db"), rich_markup_mode=None)
 connectors_app = typer.Typer(no_args_is_help=True, help=t("help.connectors"), rich_markup_mode=None)
 import_app = typer.Typer(no_args_is_help=True, help=t("help.import"), rich_markup_mode=None)
@@ -90,7 +96,15 @@ def sync(
 ) -> None:
     finish(
         _commands().sync(
-            config, as_of=as_of, only=connection, full=full, dry_run=dry_run, known_at=known_at, prefect=prefect, as_json=json, language=LANGUAGE
+            config,
+            as_of=as_of,
+            only=connection,
+            full=full,
+            dry_run=dry_run,
+            known_at=known_at,
+            prefect=prefect,
+            as_json=json,
+            language=LANGUAGE,
         )
     )
 

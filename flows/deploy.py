@@ -20,8 +20,12 @@ def deploy(config: Path, cron: str, timezone: str, pool: str) -> str:
 
     One run at a time: Prefect keeps the others waiting, the lease in the database keeps them out.
     """
-    asyncio.run(_ensure_pool(pool))
-    deployment = nightly.to_deployment(  # type: ignore[attr-defined]
+    return asyncio.run(_deploy(config, cron, timezone, pool))
+
+
+async def _deploy(config: Path, cron: str, timezone: str, pool: str) -> str:
+    await _ensure_pool(pool)
+    deployment = await nightly.ato_deployment(
         name="nightly",
         parameters={"config": str(config)},
         schedule=Cron(cron, timezone=timezone),
@@ -30,8 +34,7 @@ def deploy(config: Path, cron: str, timezone: str, pool: str) -> str:
         tags=["huikuan"],
     )
     deployment.entrypoint = "flows.nightly.nightly"
-    deployment.path = str(ROOT)
-    deployment.apply()
+    await deployment.aapply()
     return "huikuan-nightly/nightly"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ import orjson
 import sqlalchemy as sa
 
 from connectors.errors import SourceError
+from connectors.reports.errors import ReportsNotWritten
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
 from connectors.store.errors import StoreError
@@ -75,6 +76,7 @@ class Night:
     run_id: str
     as_of: Any  # datetime.date
     now: Any  # datetime, aware UTC
+    recorded_at: int  # when this run learns what it learns: epoch microseconds, never twice the same
     store: Store
     connections: tuple[Connection, ...]
     contract_files: tuple[Path, ...]
@@ -92,11 +94,6 @@ class Night:
     dry_run: bool = False
     known_at: int | None = None
     say: Callable[[str], None] = lambda _text: None
-
-    @property
-    def recorded_at(self) -> int:
-        """When this run learned what it learned: epoch microseconds."""
-        return int(self.now.timestamp() * 1_000_000)
 
     @property
     def day(self) -> int:
@@ -140,9 +137,11 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         report_ = _night_report(
             night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
         )
-        files = [] if night.dry_run else await runner("report", _report, night, report_)
+        files, failed = ([], None) if night.dry_run else await runner("report", _report, night, report_)
         sent = {} if night.dry_run else await runner("notify", night.notify, report_)
-        state = "in_part" if any(p.state != "done" for p in pulls) else "done"
+        if failed is not None:
+            report_ = replace(report_, findings=(failed, *report_.findings))
+        state = "in_part" if failed or any(p.state != "done" for p in pulls) else "done"
         outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent)
         _end(night, outcome)
     return outcome
@@ -248,9 +247,15 @@ async def _match_and_post(night: Night, prolong: Callable[[Any], None]) -> _Judg
     return judged
 
 
-async def _report(night: Night, report_: NightReport) -> Sequence[Path]:
+async def _report(night: Night, report_: NightReport) -> tuple[Sequence[Path], Finding | None]:
+    """Write the outputs. What is posted stays posted where they cannot be written; the run ends in part."""
     night.say("report")
-    return night.write_reports(report_)
+    try:
+        return night.write_reports(report_), None
+    except ReportsNotWritten as problem:
+        return (), Finding(
+            "REPORTS_NOT_WRITTEN", Severity.ERROR, Place(), {"why": str(problem), "advice": problem.advice}
+        )
 
 
 def _night_report(
@@ -258,6 +263,7 @@ def _night_report(
 ) -> NightReport:
     with night.store.read() as reader:
         lines = report.board(reader)
+        unproven = bind.unproven(reader)
         waiting = fetch(
             reader, "SELECT connection, vendor_id, code, params FROM quarantine WHERE cleared_at IS NULL ORDER BY id"
         )
@@ -280,7 +286,7 @@ def _night_report(
         run_id=night.run_id,
         as_of=night.as_of,
         language=night.language,
-        ready=lines.ready,
+        ready=lines.listed(),
         withdrawn=lines.withdrawn,
         blocked=lines.blocked,
         exceptions=lines.exceptions,

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows import wiring
 from flows.night import Night, NightOutcome, run_night
@@ -34,12 +35,25 @@ async def _artifacts(outcome: NightOutcome) -> None:
     """What the run shows in the Prefect UI."""
     report = outcome.report
     ready = [
-        {"contract": r.contract, "term": r.term, "customer": r.customer, "amount": f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}", "ready on": r.ready_on.isoformat(), "status": r.status.value}
+        {
+            "contract": r.contract,
+            "term": r.term,
+            "customer": r.customer,
+            "amount": f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}",
+            "ready on": r.ready_on.isoformat(),
+            "status": r.status.value,
+        }
         for r in report.ready
     ]
-    blocked = [{"contract": b.contract, "term": b.term, "blocked by": ", ".join(x.event for x in b.blockers)} for b in report.blocked]
+    blocked = [
+        {"contract": b.contract, "term": b.term, "blocked by": ", ".join(x.event for x in b.blockers)}
+        for b in report.blocked
+    ]
     links = "\n".join(f"- [{p.name}]({p.resolve().as_uri()})" for p in outcome.files)
-    lines = "\n".join(f"- {c.name}: {c.state}, {c.seen} seen, {c.changed} changed, {c.quarantined} quarantined" for c in report.connections)
+    lines = "\n".join(
+        f"- {c.name}: {c.state}, {c.seen} seen, {c.changed} changed, {c.quarantined} quarantined"
+        for c in report.connections
+    )
     await acreate_table_artifact(key="ready-to-invoice", table=ready or [{"contract": "-"}])
     await acreate_table_artifact(key="blocked", table=blocked or [{"contract": "-"}])
     await acreate_markdown_artifact(key="night", markdown=f"# {report.as_of}: {outcome.state}\n\n{lines}\n\n{links}")
@@ -54,7 +68,9 @@ async def _flow(night: Night) -> State[Any]:
     await _artifacts(outcome)
     names = {"done": "Done", "in_part": "In part"}
     waits = outcome.waits_for_a_person and outcome.state == "done"
-    return Completed(name="Done, something waits" if waits else names[outcome.state], message=f"{outcome.posted.records} new records")
+    return Completed(
+        name="Done, something waits" if waits else names[outcome.state], message=f"{outcome.posted.records} new records"
+    )
 
 
 def run_with_prefect(night: Night) -> NightOutcome:
@@ -77,5 +93,3 @@ async def nightly(config: str = "huikuan.toml") -> State[Any]:
         return await _flow(wiring.the_night(loaded, store))
     finally:
         store.dispose()
-
-

@@ -94,6 +94,7 @@ def the_night(
         run_id=str(uuid.uuid4()),
         as_of=as_of or today(loaded),
         now=moment,
+        recorded_at=int(utc_now().timestamp() * 1_000_000),
         store=store,
         connections=connections(loaded, only),
         contract_files=tuple(loaded.contract_files()),
@@ -122,9 +123,22 @@ def _write_reports(folder: Path, checks: Checks, report: NightReport) -> Sequenc
 
 
 def _notifier(loaded: Loaded, store: Store) -> Callable[[NightReport], Awaitable[Mapping[str, int]]]:
-    async def notify(report: NightReport) -> Mapping[str, int]:
-        from flows.steps.notify import notify_night
+    """Owe the night's notices and drain the outbox over the configured channels."""
 
-        return notify_night(store, loaded, report, epoch_now)
+    async def notify(report: NightReport) -> Mapping[str, int]:
+        from connectors.notify.channel import Channel
+        from flows.steps.notify import drain, owe_news
+        from models.domain.notice_texts import Recipient
+        from models.domain.notices import Role
+
+        recipients, channels = [], {}
+        for number, entry in enumerate(loaded.settings.notify):
+            name = entry.name or f"{entry.role}-{number + 1}"
+            language = entry.language or loaded.settings.reports.language
+            only = None if entry.contracts is None else frozenset(entry.contracts)
+            recipients.append(Recipient(name, Role(entry.role), frozenset(entry.on), language, only))
+            channels[name] = channels[f"role:{entry.role}"] = Channel(entry.url.get_secret_value())
+        owe_news(store, report, recipients, epoch_now())
+        return drain(store, channels, loaded.out, epoch_now).counts()
 
     return notify

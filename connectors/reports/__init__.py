@@ -38,7 +38,7 @@ def write_all(report: NightReport, folder: Path, languages: tuple[str, ...]) -> 
     Raises ReportsNotWritten when there is no room, the folder cannot be written, or no language is known.
     """
     # Only the files of a night need these; `ready --json` must start fast.
-    from connectors.reports.folder import replace_all  # noqa: PLC0415
+    from connectors.reports.folder import replace_all
 
     known = _ordered(report, languages)
     paths = replace_all(folder, _contents(report, known), known[0])
@@ -55,9 +55,9 @@ def _ordered(report: NightReport, languages: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _contents(report: NightReport, languages: tuple[str, ...]) -> dict[str, bytes]:
-    from connectors.reports.chart import forecast_svg  # noqa: PLC0415
-    from connectors.reports.excel import xlsx_bytes  # noqa: PLC0415
-    from connectors.reports.page import Page, html_bytes  # noqa: PLC0415
+    from connectors.reports.chart import forecast_svg
+    from connectors.reports.excel import xlsx_bytes
+    from connectors.reports.page import Page, html_bytes
 
     picture = forecast_svg(report.forecast)
     siblings = tuple((x, _name(x, languages, "html")) for x in languages)

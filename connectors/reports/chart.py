@@ -37,7 +37,7 @@ def forecast_svg(forecast: Sequence[ForecastLine]) -> str | None:
     if not lines:
         return None
     # Imported here: it takes half a second, and most commands draw nothing.
-    import vl_convert  # noqa: PLC0415
+    import vl_convert
 
     svg: str = vl_convert.vegalite_to_svg(_specification(lines))
     return _renumbered(_CLASSES.sub(r' class="\1"', _ARIA.sub("", svg)))
@@ -50,7 +50,7 @@ def _renumbered(svg: str) -> str:
 
 
 def _specification(lines: Sequence[ForecastLine]) -> dict[str, Any]:
-    import altair as alt  # noqa: PLC0415
+    import altair as alt
 
     months = _months(lines)
     labelled = len(months) <= _LABELS_MAX

@@ -68,17 +68,13 @@ class Book:
 
     def style(self, **look: object) -> Any:
         """A cell format; the same look is made once."""
-        full: Style = {
-            "font_name": FONTS.get(self.language, "Calibri"),
-            "font_size": 10,
-            "font_color": INK,
-            "valign": "vcenter",
-            **look,
-        }
-        key = tuple(sorted(full.items()))
-        if key not in self.styles:
-            self.styles[key] = self.file.add_format(full)
-        return self.styles[key]
+        # Asked for once for each cell: the order of the words may differ, the cell's look does not.
+        key = tuple(look.items())
+        found = self.styles.get(key)
+        if found is None:
+            font = {"font_name": FONTS.get(self.language, "Calibri"), "font_size": 10, "font_color": INK}
+            found = self.styles[key] = self.file.add_format({**font, "valign": "vcenter", **look})
+        return found
 
     def sheet(self, name: str, tab: str = ACCENT) -> Sheet:
         """A new sheet that prints on A4, landscape, as wide as one page."""

@@ -11,7 +11,7 @@ from connectors.reports.text import fits_excel, is_currency_code, safe_relative,
 from models.domain.ready import BlockedLine, ConnectionLine, ForecastLine, ReadyLine
 
 #: Beyond this a sheet of waiting terms helps nobody; the JSON file has them all.
-ROWS_MAX = 20_000
+ROWS_MAX = 5_000
 FIRST_ROW = 3
 EVERYTHING = "ready-to-invoice.json"
 

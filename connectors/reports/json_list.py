@@ -44,9 +44,15 @@ def as_json(report: NightReport) -> dict[str, object]:
 
 
 def json_bytes(report: NightReport) -> bytes:
-    """The JSON file: UTF-8, keys in a fixed order."""
-    text = json.dumps(as_json(report), ensure_ascii=False, indent=1)
-    return text.encode("utf-8", errors="replace") + b"\n"
+    """The JSON file: UTF-8, keys in a fixed order, one record a line."""
+    parts = (f"{json.dumps(key)}: {_lines(value)}" for key, value in as_json(report).items())
+    return ("{\n" + ",\n".join(parts) + "\n}\n").encode("utf-8", errors="replace")
+
+
+def _lines(value: object) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(json.dumps(x, ensure_ascii=False) for x in value) + "\n]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _money(minor: int, currency: str) -> str:

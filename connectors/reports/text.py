@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from models.domain.money import amount_text, minor_digits
@@ -79,11 +80,15 @@ def safe_relative(link: str | None) -> str | None:
 
 def display_width(text: str) -> int:
     """Columns the longest line takes: a Chinese character is two wide."""
-    return max((sum(_wide(c) for c in line) for line in text.split("\n")), default=0)
+    return max(_line_width(line) for line in text.split("\n"))
 
 
-def _wide(character: str) -> int:
-    return 2 if unicodedata.east_asian_width(character) in "WFA" else 1
+@lru_cache(maxsize=8192)
+def _line_width(line: str) -> int:
+    # Most lines are plain; asking for each character is worth it only for the others.
+    if line.isascii():
+        return len(line)
+    return len(line) + sum(unicodedata.east_asian_width(c) in "WFA" for c in line)
 
 
 def grouped(minor: int, currency: str) -> str:

@@ -97,25 +97,37 @@ def open_store(url: str, *, create: bool = False) -> Store:
 
     Raises StoreError for a URL we do not serve or an absent database, StoreNewer for a schema of the future.
     """
-    try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError:
-        raise StoreError(
-            "[store] url is not a database URL", "e.g. sqlite:///huikuan.db or postgresql+psycopg://…"
-        ) from None
-    kind = parsed.get_backend_name()
-    if kind == "sqlite":
-        fresh = _sqlite_file(parsed.database, create=create)
-        store = Store(_sqlite(parsed))
-    elif kind == "postgresql":
-        fresh = False
-        store = Store(sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True))
-    else:
-        raise StoreError(f"[store] url names {kind!r}", "SQLite and PostgreSQL are served")
+    store, fresh = _engine(url, create=create)
     if fresh:
         upgrade(store)
     check_schema(store)
     return store
+
+
+def open_unchecked(url: str) -> Store:
+    """Open the store whatever its schema, made if absent; for `huikuan db upgrade`."""
+    return _engine(url, create=True)[0]
+
+
+def parsed_url(url: str) -> sa.URL:
+    """The URL of a store. Raises StoreError for what is not one."""
+    try:
+        return make_url(url)
+    except sa.exc.ArgumentError:
+        advice = "e.g. sqlite:///huikuan.db or postgresql+psycopg://…"
+        raise StoreError("[store] url is not a database URL", advice) from None
+
+
+def _engine(url: str, *, create: bool) -> tuple[Store, bool]:
+    """The store, and whether its file is new."""
+    parsed = parsed_url(url)
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        fresh = _sqlite_file(parsed.database, create=create)
+        return Store(_sqlite(parsed)), fresh
+    if kind == "postgresql":
+        return Store(sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)), False
+    raise StoreError(f"[store] url names {kind!r}", "SQLite and PostgreSQL are served")
 
 
 def _sqlite_file(database: str | None, *, create: bool) -> bool:

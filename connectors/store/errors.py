@@ -29,11 +29,11 @@ class StoreFull(StoreError):
 
 
 _SIGNS = (
+    (("password authentication",), StoreError, "the database refuses the password", "check the user and password in [store] url"),
     (("database is locked", "database table is locked"), StoreBusy, "the database is locked", "another program is writing; try again"),
     (("disk is full", "No space left", "disk I/O error", "database or disk is full"), StoreFull, "the disk is full", "free some space; nothing was half-written"),
     (("readonly", "read-only", "permission denied"), StoreError, "the database cannot be written", "check the owner and mode of the file"),
     (("unable to open", "could not connect", "Connection refused", "connection failed", "could not translate host"), StoreError, "the database cannot be reached", "check [store] url and that the server runs"),
-    (("password authentication",), StoreError, "the database refuses the password", "check the user and password in [store] url"),
     (("not a database", "malformed"), StoreError, "the file is not a sound SQLite database", "restore a backup: huikuan db restore"),
 )  # fmt: skip
 

@@ -80,9 +80,24 @@ def connectors_list(*, as_json: bool, language: str) -> int:
     """The systems that `system` may name, with their options."""
     found = [connector(s) for s in systems()]
     if as_json:
-        print_json([{"system": c.system, "title": c.title, "options": [{"name": o.name, "required": o.required, "secret": o.secret, "help": o.help} for o in c.options]} for c in found])
+        print_json(
+            [
+                {
+                    "system": c.system,
+                    "title": c.title,
+                    "options": [
+                        {"name": o.name, "required": o.required, "secret": o.secret, "help": o.help} for o in c.options
+                    ],
+                }
+                for c in found
+            ]
+        )
         return 0
     for one in found:
         heads = [(say(f"cli.column.{k}", language), "left") for k in ("option", "required", "help")]
-        table(f"{one.title}: system = \"{one.system}\"", heads, [(o.name, "✔" if o.required else "", o.help) for o in one.options])
+        table(
+            f'{one.title}: system = "{one.system}"',
+            heads,
+            [(o.name, "✔" if o.required else "", o.help) for o in one.options],
+        )
     return 0

@@ -12,8 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from connectors.errors import SourceError
 from flows import wiring
 from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
-from flows.night import Night, NightOutcome, run_night
 from flows.environment import prefect_api
+from flows.night import Night, NightOutcome, run_night
 from flows.settings import Loaded
 from flows.steps.contracts import read_files
 from models.domain.findings import Severity
@@ -24,7 +24,16 @@ from models.domain.words import say
 
 @command
 def sync(
-    config: Path, *, as_of: str | None, only: str | None, full: bool, dry_run: bool, known_at: str | None, prefect: bool, as_json: bool, language: str
+    config: Path,
+    *,
+    as_of: str | None,
+    only: str | None,
+    full: bool,
+    dry_run: bool,
+    known_at: str | None,
+    prefect: bool,
+    as_json: bool,
+    language: str,
 ) -> int:
     """The nightly run, once, now."""
     loaded = settings(config)
@@ -36,7 +45,14 @@ def sync(
     store = wiring.the_store(loaded, create=True)
     with _progress(language) as tell:
         night = wiring.the_night(
-            loaded, store, as_of=day, only=only, full=full, dry_run=dry_run, known_at=moment_of(known_at), say=lambda step: tell(say(f"cli.step.{step}", language))
+            loaded,
+            store,
+            as_of=day,
+            only=only,
+            full=full,
+            dry_run=dry_run,
+            known_at=moment_of(known_at),
+            say=lambda step: tell(say(f"cli.step.{step}", language)),
         )
         if not as_json:
             tell(say("cli.with_prefect" if prefect or prefect_api() else "cli.without_prefect", language))
@@ -63,7 +79,14 @@ class _progress:  # noqa: N801 - used like a function
 
     def __init__(self, language: str) -> None:
         del language
-        self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
 
     def __enter__(self) -> Callable[[str], None]:
         self._bar.start()
@@ -86,8 +109,22 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
         "withdrawn": outcome.posted.withdrawn,
         "ready": sum(r.status is RecordStatus.READY for r in report.ready),
         "exceptions": len(report.exceptions),
-        "findings": [{"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")} for f in report.findings],
-        "connections": [{"name": c.name, "system": c.system, "state": c.state, "seen": c.seen, "changed": c.changed, "quarantined": c.quarantined, "message": c.message} for c in report.connections],
+        "findings": [
+            {"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")}
+            for f in report.findings
+        ],
+        "connections": [
+            {
+                "name": c.name,
+                "system": c.system,
+                "state": c.state,
+                "seen": c.seen,
+                "changed": c.changed,
+                "quarantined": c.quarantined,
+                "message": c.message,
+            }
+            for c in report.connections
+        ],
         "files": [p.name for p in outcome.files],
         "notices": dict(outcome.notices),
     }
@@ -102,26 +139,66 @@ def show(outcome: NightOutcome, language: str, loaded: Loaded) -> None:
         out.print(say("cli.findings", language, n=len(report.findings)))
         print_findings(report.findings, language)
     posted = outcome.posted
-    out.print(say(f"cli.done.{outcome.state}", language, new=posted.records, withdrawn=posted.withdrawn, evaluated=outcome.evaluated))
+    out.print(
+        say(
+            f"cli.done.{outcome.state}",
+            language,
+            new=posted.records,
+            withdrawn=posted.withdrawn,
+            evaluated=outcome.evaluated,
+        )
+    )
     for path in outcome.files:
         out.print(f"  {path.relative_to(loaded.root) if path.is_relative_to(loaded.root) else path}")
 
 
 def _connections(report: NightReport, language: str) -> None:
-    heads = [(say(f"cli.column.{k}", language), j) for k, j in (("connection", "left"), ("state", "left"), ("seen", "right"), ("changed", "right"), ("quarantined", "right"), ("message", "left"))]
-    rows = [(f"{c.name} ({c.system})", say(f"cli.pull.{c.state}", language), c.seen, c.changed, c.quarantined, c.message) for c in report.connections]
+    heads = [
+        (say(f"cli.column.{k}", language), j)
+        for k, j in (
+            ("connection", "left"),
+            ("state", "left"),
+            ("seen", "right"),
+            ("changed", "right"),
+            ("quarantined", "right"),
+            ("message", "left"),
+        )
+    ]
+    rows = [
+        (f"{c.name} ({c.system})", say(f"cli.pull.{c.state}", language), c.seen, c.changed, c.quarantined, c.message)
+        for c in report.connections
+    ]
     table(say("cli.title.connections", language), heads, rows)
 
 
 def show_ready(report: NightReport, language: str) -> None:
     """The list as a table."""
-    living = [r for r in report.ready if r.status in (RecordStatus.READY, RecordStatus.AWAITING_APPROVAL, RecordStatus.HELD)]
+    living = [
+        r for r in report.ready if r.status in (RecordStatus.READY, RecordStatus.AWAITING_APPROVAL, RecordStatus.HELD)
+    ]
     if not living:
         out.print(say("cli.nothing_ready", language))
         return
-    heads = [(say(f"cli.column.{k}", language), j) for k, j in (("contract", "left"), ("term", "left"), ("customer", "left"), ("gross", "right"), ("ready_on", "left"), ("status", "left"))]
+    heads = [
+        (say(f"cli.column.{k}", language), j)
+        for k, j in (
+            ("contract", "left"),
+            ("term", "left"),
+            ("customer", "left"),
+            ("gross", "right"),
+            ("ready_on", "left"),
+            ("status", "left"),
+        )
+    ]
     rows = [
-        (r.contract, f"{r.term} {r.name}", r.customer, f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}", r.ready_on, say(f"status.{r.status}", language))
+        (
+            r.contract,
+            f"{r.term} {r.name}",
+            r.customer,
+            f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}",
+            r.ready_on,
+            say(f"status.{r.status}", language),
+        )
         for r in living
     ]
     table(say("cli.title.ready", language, n=len(living)), heads, rows)
@@ -138,7 +215,13 @@ def demo(folder: Path, *, prefect: bool, language: str) -> int:
     with served(build_app(demo_world())) as url, _progress(language) as tell:
         loaded = settings(write_demo(folder, url))
         store = wiring.the_store(loaded, create=True)
-        night = wiring.the_night(loaded, store, as_of=AS_OF, now=wiring.demo_moment(AS_OF), say=lambda step: tell(say(f"cli.step.{step}", language)))
+        night = wiring.the_night(
+            loaded,
+            store,
+            as_of=AS_OF,
+            now=wiring.demo_moment(AS_OF),
+            say=lambda step: tell(say(f"cli.step.{step}", language)),
+        )
         outcome = _run(night, prefect=prefect)
         store.dispose()
     out.print(say("cli.demo_intro", language))
@@ -158,7 +241,10 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
         print_json(
             {
                 "contracts": len(found),
-                "findings": [{"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")} for f in findings],
+                "findings": [
+                    {"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")}
+                    for f in findings
+                ],
                 "connections": lines,
             }
         )

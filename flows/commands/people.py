@@ -28,7 +28,16 @@ def _now() -> int:
 
 
 @command
-def bind(config: Path, contract: str | None, event: str | None, milestone: str | None, by: str | None, *, as_json: bool, language: str) -> int:
+def bind(
+    config: Path,
+    contract: str | None,
+    event: str | None,
+    milestone: str | None,
+    by: str | None,
+    *,
+    as_json: bool,
+    language: str,
+) -> int:
     """List unbound events with candidates, or confirm one."""
     store = wiring.the_store(settings(config))
     if contract and event and milestone:
@@ -44,18 +53,31 @@ def bind(config: Path, contract: str | None, event: str | None, milestone: str |
         print_json(
             [
                 {
-                    "contract": u.contract, "event": u.event, "connection": u.connection, "project": u.project, "wanted": u.wanted, "code": u.finding.code,
-                    "candidates": [{"id": c.vendor_id, "name": c.name, "project": c.project, "url": c.url} for c in u.candidates],
+                    "contract": u.contract,
+                    "event": u.event,
+                    "connection": u.connection,
+                    "project": u.project,
+                    "wanted": u.wanted,
+                    "code": u.finding.code,
+                    "candidates": [
+                        {"id": c.vendor_id, "name": c.name, "project": c.project, "url": c.url} for c in u.candidates
+                    ],
                 }
                 for u in waiting
-            ]  # fmt: skip
+            ]
         )
         return 0
     if not waiting:
         out.print(say("cli.all_bound", language))
         return 0
-    rows = [(u.contract, u.event, u.wanted, "\n".join(f"{c.name}  {c.vendor_id}" for c in u.candidates)) for u in waiting]
-    table(say("cli.title.unbound", language), [(say(f"cli.column.{k}", language), "left") for k in ("contract", "event", "wanted", "candidates")], rows)
+    rows = [
+        (u.contract, u.event, u.wanted, "\n".join(f"{c.name}  {c.vendor_id}" for c in u.candidates)) for u in waiting
+    ]
+    table(
+        say("cli.title.unbound", language),
+        [(say(f"cli.column.{k}", language), "left") for k in ("contract", "event", "wanted", "candidates")],
+        rows,
+    )
     return 1
 
 
@@ -86,7 +108,9 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
         names = {n for t in known.terms for n in event_names(t.when)}
         names |= {f"approved:{n.role}" for t in known.terms for n in walk(t.when) if isinstance(n, Approved)}
         if event not in names:
-            raise Stop(say("cli.unknown_event", language, event=event, known=closest(event, names) or ", ".join(sorted(names))))
+            raise Stop(
+                say("cli.unknown_event", language, event=event, known=closest(event, names) or ", ".join(sorted(names)))
+            )
         when = day_number(day_of(day, wiring.today(loaded)))
         contract_id = fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": contract})[0][0]
         key = str(uuid.uuid5(NAMESPACE, f"fact\x1f{contract}\x1f{event}\x1f{when}\x1f{value}"))
@@ -112,7 +136,12 @@ def intervene(config: Path, kind: str, which: str, by: str, reason: str, languag
             raise Stop(say("cli.no_such_contract", language, which=which))
         now = _now()
         row = (str(uuid.uuid4()), *found[0], kind, by, reason, day_number(wiring.today(loaded)), now)
-        bulk_insert(connection, interventions, ("key", "contract_id", "term_id", "kind", "by", "reason", "day", "recorded_at"), [row])
+        bulk_insert(
+            connection,
+            interventions,
+            ("key", "contract_id", "term_id", "kind", "by", "reason", "day", "recorded_at"),
+            [row],
+        )
     out.print(say(f"cli.intervened.{kind}", language, which=which, by=by))
     return 0
 
@@ -137,7 +166,15 @@ def notices(config: Path, *, as_json: bool, language: str) -> int:
             "SELECT kind, role, recipient, draft, attempts, created_at, delivered_at, dead_at, last_error FROM outbox ORDER BY created_at DESC LIMIT 200",
         )
     entries = [
-        {"kind": k, "role": r, "recipient": who, "state": _state(draft, sent, dead), "attempts": n, "created": _utc(made), "error": error}
+        {
+            "kind": k,
+            "role": r,
+            "recipient": who,
+            "state": _state(draft, sent, dead),
+            "attempts": n,
+            "created": _utc(made),
+            "error": error,
+        }
         for k, r, who, draft, n, made, sent, dead, error in rows
     ]
     if as_json:
@@ -145,7 +182,10 @@ def notices(config: Path, *, as_json: bool, language: str) -> int:
     elif not entries:
         out.print(say("cli.no_notices", language))
     else:
-        heads = [(say(f"cli.column.{k}", language), "left") for k in ("kind", "role", "recipient", "state", "attempts", "created", "error")]
+        heads = [
+            (say(f"cli.column.{k}", language), "left")
+            for k in ("kind", "role", "recipient", "state", "attempts", "created", "error")
+        ]
         table(say("cli.title.notices", language), heads, [tuple(e.values()) for e in entries])
     return 1 if any(e["state"] == "dead" for e in entries) else 0
 
@@ -171,5 +211,7 @@ def import_documents(config: Path, file: Path, language: str) -> int:
     from flows.commands.shared import print_findings
 
     print_findings(outcome.findings, language)
-    out.print(say("cli.imported" if not outcome.findings else "cli.import_refused", language, n=outcome.rows, new=outcome.new))
+    out.print(
+        say("cli.imported" if not outcome.findings else "cli.import_refused", language, n=outcome.rows, new=outcome.new)
+    )
     return 2 if outcome.findings else 0

@@ -26,16 +26,39 @@ def ready(config: Path, *, as_of: str | None, everything: bool, as_json: bool, l
     day = NEVER if as_of is None else day_number(day_of(as_of, wiring.today(loaded)))
     with wiring.the_store(loaded).read() as connection:
         lines = board(connection, day)
-    shown = sorted((*lines.ready, *lines.withdrawn), key=lambda r: (r.contract, r.term, r.occurrence)) if everything else list(lines.ready)
+    shown = (
+        sorted((*lines.ready, *lines.withdrawn), key=lambda r: (r.contract, r.term, r.occurrence))
+        if everything
+        else list(lines.ready)
+    )
     if as_json:
         print_json([r.as_json() for r in shown])
         return 0
     if not shown:
         out.print(say("cli.nothing_ready", language))
         return 0
-    heads = [(say(f"cli.column.{k}", language), j) for k, j in (("contract", "left"), ("term", "left"), ("customer", "left"), ("gross", "right"), ("ready_on", "left"), ("due_on", "left"), ("status", "left"))]
+    heads = [
+        (say(f"cli.column.{k}", language), j)
+        for k, j in (
+            ("contract", "left"),
+            ("term", "left"),
+            ("customer", "left"),
+            ("gross", "right"),
+            ("ready_on", "left"),
+            ("due_on", "left"),
+            ("status", "left"),
+        )
+    ]
     rows = [
-        (r.contract, f"{r.term} {r.name}", r.customer, f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}", r.ready_on, r.due_on, say(f"status.{r.status}", language))
+        (
+            r.contract,
+            f"{r.term} {r.name}",
+            r.customer,
+            f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}",
+            r.ready_on,
+            r.due_on,
+            say(f"status.{r.status}", language),
+        )
         for r in shown
     ]
     waiting = sum(r.status is RecordStatus.READY for r in shown)
@@ -110,7 +133,15 @@ def evaluate(file: Path, *, as_json: bool, language: str) -> int:
 def _show_cases(run: Any, language: str) -> None:
     if run.differences:
         heads = [(say(f"cli.column.{k}", language), "left") for k in ("case", "as_of", "key", "expected", "found")]
-        table(say("cli.title.differences", language), heads, [(d.case, d.as_of, d.key, d.expected, d.found) for d in run.differences])
-    out.print(say("cli.evaluated", language, entries=len(run.entries), compared=run.compared, differences=len(run.differences)))
+        table(
+            say("cli.title.differences", language),
+            heads,
+            [(d.case, d.as_of, d.key, d.expected, d.found) for d in run.differences],
+        )
+    out.print(
+        say(
+            "cli.evaluated", language, entries=len(run.entries), compared=run.compared, differences=len(run.differences)
+        )
+    )
     if run.left_out:
         out.print(say("cli.left_out", language, keys=", ".join(run.left_out)))

@@ -26,7 +26,7 @@ out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
 
-class Stop(Exception):  # noqa: N818 - ends a command with a sentence for the user
+class Stop(Exception):
     """The command cannot run; the message says what to do."""
 
 
@@ -102,7 +102,9 @@ def print_findings(findings: Iterable[Finding], language: str, console: Console 
         console.print(line)
 
 
-def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[object]], console: Console = out) -> None:
+def table(
+    title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[object]], console: Console = out
+) -> None:
     """A table; columns are (heading, justify). Cells are plain text: markup from outside stays inert."""
     grid = Table(title=title, title_justify="left", header_style="bold")
     for heading, justify in columns:

@@ -128,6 +128,10 @@ def unproven(connection: Connection) -> list[Finding]:
         "ORDER BY c.number, b.event",
     )
     return [
-        Finding("MILESTONE_UNPROVEN", place=Place(file=file, contract=number, connection=source, path=f"events.{event}"), params={"event": event, "name": name, "contract": number})
+        Finding(
+            "MILESTONE_UNPROVEN",
+            place=Place(file=file, contract=number, connection=source, path=f"events.{event}"),
+            params={"event": event, "name": name, "contract": number},
+        )
         for number, event, source, name, file in rows
     ]

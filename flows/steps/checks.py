@@ -163,7 +163,8 @@ def price_exceeded(matched: Matched) -> np.ndarray:
     np.add.at(claimed, out.rows.contract[counted], out.amounts.base[counted])
     price = np.zeros(batch.contracts, dtype=np.int64)
     np.add.at(price, np.repeat(np.arange(batch.contracts), np.diff(batch.line_at)), out.amounts.line_total)
-    return np.maximum(claimed - price, 0)
+    over: np.ndarray = np.maximum(claimed - price, 0)
+    return over
 
 
 def validate(frame: pd.DataFrame, suite: Any, name: str) -> Any:

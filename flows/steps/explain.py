@@ -28,7 +28,9 @@ class Explained:
     tree: dict[str, Any]
 
 
-def explain(connection: Connection, number: str, term: str | None, as_of: int, calendars: CalendarsOf) -> list[Explained] | None:
+def explain(
+    connection: Connection, number: str, term: str | None, as_of: int, calendars: CalendarsOf
+) -> list[Explained] | None:
     """The terms of a contract (or the one named), as of a day; None for a contract that is not there."""
     found = connection.exec_driver_sql("SELECT 1") and stored_contract(connection, number)
     if not found:
@@ -38,7 +40,13 @@ def explain(connection: Connection, number: str, term: str | None, as_of: int, c
     explainer = _Explainer(connection, matched, found)
     wanted = [(i, x) for i, x in enumerate(found.terms) if term in (None, x.id)]
     return [
-        Explained(number, x.id, x.name, term_values(found, i, matched.out, None, []), explainer.tree(x.when, int(matched.batch.terms["root"][i])))
+        Explained(
+            number,
+            x.id,
+            x.name,
+            term_values(found, i, matched.out, None, []),
+            explainer.tree(x.when, int(matched.batch.terms["root"][i])),
+        )
         for i, x in wanted
     ]
 
@@ -119,7 +127,13 @@ def _label(node: c.Condition) -> str:
         case c.AtLeast(n=n, parts=parts):
             return f"{n}/{len(parts)}"
         case c.Elapsed(months=months, days=days, business_days=business):
-            return f"+ {months} months" if months is not None else f"+ {business} wd" if business is not None else f"+ {days} d"
+            return (
+                f"+ {months} months"
+                if months is not None
+                else f"+ {business} wd"
+                if business is not None
+                else f"+ {days} d"
+            )
         case c.OnDate(day):
             return day.isoformat()
         case c.Approved(role):

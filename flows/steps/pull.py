@@ -29,9 +29,6 @@ from models.domain.ready import NAMESPACE
 from models.ports import PullRequest, Source
 from models.tables import cursors, milestone_changes, milestones, observations, quarantine
 
-#: `recorded_at` is in microseconds, what happened in seconds.
-MICRO = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
@@ -88,6 +85,7 @@ class Staged:
     seen: int = 0
     cursor: str | None = None
     ended: bool = False
+    observed_at: int = 0  # epoch seconds
 
 
 async def pull_connection(
@@ -103,6 +101,7 @@ async def pull_connection(
         return PullOutcome(source.name, "failed", staged.seen, message=str(problem), advice=problem.advice)
     if not staged.ended:
         return PullOutcome(source.name, "failed", staged.seen, message="the pull ended without its last page")
+    staged.observed_at = int(request.now.timestamp())
     return _commit(source.name, store, staged, known, run_id, recorded_at, gate)
 
 
@@ -274,8 +273,10 @@ def _write(connection: Connection, name: str, staged: Staged, known: Known, run_
         milestone = next_milestone if old is None else old
         next_milestone += old is None
         (fresh if old is None else moved).append(_milestone_row(milestone, name, seen, digest, recorded_at))
-        seen_rows.append(_observation_row(next_observation, milestone, seen, digest, run_id, recorded_at))
-        for change in changes_of(standing.get(milestone, Current()), seen, recorded_at // MICRO):
+        seen_rows.append(
+            _observation_row(next_observation, milestone, seen, digest, run_id, staged.observed_at, recorded_at)
+        )
+        for change in changes_of(standing.get(milestone, Current()), seen, staged.observed_at):
             change_rows.append(_change_row(next_change, milestone, next_observation, change, recorded_at))
             next_change += 1
         next_observation += 1
@@ -321,13 +322,13 @@ def _milestone_row(milestone: int, name: str, seen: Observation, digest: str, re
 
 
 def _observation_row(
-    key: int, milestone: int, seen: Observation, digest: str, run_id: str, recorded_at: int
+    key: int, milestone: int, seen: Observation, digest: str, run_id: str, observed_at: int, recorded_at: int
 ) -> tuple[Any, ...]:
     history = [[s.at.timestamp(), s.done, s.by, s.state] for s in seen.history]
     provenance = f"{seen.date_provenance}/{seen.person_provenance}/{seen.percent_provenance}"
     return (
         key, milestone, digest, seen.state, seen.done, seen.accepted, seen.percent_bp, _epoch(seen.done_at),
-        None if seen.done_on is None else day_number(seen.done_on), seen.done_by, _epoch(seen.updated_at), recorded_at // MICRO, recorded_at,
+        None if seen.done_on is None else day_number(seen.done_on), seen.done_by, _epoch(seen.updated_at), observed_at, recorded_at,
         run_id, seen.deleted, seen.unproven, int(seen.grade), provenance, seen.url, seen.name,
         orjson.dumps(history).decode() if history else None, orjson.dumps(seen.extra, default=str).decode() if seen.extra else None,
     )  # fmt: skip

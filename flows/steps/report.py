@@ -31,9 +31,10 @@ class Board:
     exceptions: tuple[ExceptionLine, ...]
     forecast: tuple[ForecastLine, ...]
 
-    def to_invoice(self) -> tuple[ReadyLine, ...]:
-        """The list: ready, approved, not held."""
-        return tuple(r for r in self.ready if r.status is RecordStatus.READY)
+    def listed(self) -> tuple[ReadyLine, ...]:
+        """The list: what is ready, held or waiting for an approval. What is invoiced has left it."""
+        on_it = (RecordStatus.READY, RecordStatus.HELD, RecordStatus.AWAITING_APPROVAL)
+        return tuple(r for r in self.ready if r.status in on_it)
 
 
 def board(connection: Connection, as_of: int = NEVER) -> Board:

@@ -257,7 +257,7 @@ def terms_ask_for_the_price(contract: m.Contract) -> Iterator[Finding]:
     price = sum(x.amount for x in contract.lines)
     asked = sum((_share(r) or Fraction(0)) * price + (r.amount if isinstance(r, m.Fixed) else 0) for r in rules)
     if asked < price:
-        missing = amount_text(round_half_up(price - asked), contract.digits)
+        missing = amount_text(round_half_up(Fraction(price - asked)), contract.digits)
         yield _warning(contract, "TERMS_BELOW_PRICE", missing, missing=missing, currency=contract.currency)
 
 

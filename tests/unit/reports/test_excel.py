@@ -16,6 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from connectors.reports.excel import xlsx_bytes
 from connectors.reports.excel_ready import AT, FIRST_ROW, HEADER_ROW, INPUTS, KEYS, header_keys
+from connectors.reports.excel_sheets import ROWS_MAX
 from connectors.reports.phrases import status_word
 from connectors.reports.text import grouped, safe_url
 from connectors.reports.totals import totals
@@ -202,3 +203,10 @@ def test_columns_are_wide_enough_for_chinese() -> None:
     assert sheet.column_dimensions["E"].width >= 26
     assert sheet.column_dimensions["G"].width >= len("CNY 3,645,352.74") + 2
     assert sheet.row_dimensions[TOP + 2].height >= 3 * 15
+
+
+def test_a_sheet_that_leaves_rows_out_says_how_many() -> None:
+    report = replace(nights.empty("en"), blocked=tuple(nights.waiting(n % 50) for n in range(ROWS_MAX + 3)))
+    sheet = book(report, "en")["Blocked"]
+    assert sheet.max_row == FIRST_ROW + ROWS_MAX
+    assert "3 more rows did not fit here; they are all in ready-to-invoice.json." in sheet["A2"].value

@@ -99,3 +99,10 @@ def test_both_languages_say_the_same_things() -> None:
 
 def slots(template: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def test_nothing_heavy_is_imported_before_something_is_written() -> None:
+    """`ready --json` needs `as_json` only."""
+    script = "import sys, connectors.reports; print(*sorted({'altair', 'vl_convert', 'xlsxwriter', 'jinja2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == []

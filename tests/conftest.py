@@ -1,4 +1,4 @@
-"""What golden tests share: the reference material kept beside the checkout, where there is any."""
+"""What all tests share: the reference material beside the checkout, and a clock that stands still."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder `shared` beside the checkout; a test that needs it is skipped, visibly, where it is absent."""
+    """The reference material kept beside the checkout; a test that needs it is skipped, visibly, without."""
     for place in (ROOT.parent / "shared", ROOT.parent.parent / "shared"):
         if (place / "golden").is_dir():
             return place

@@ -1,0 +1,1 @@
+"""Fakes: small real things that tests can look into."""
