@@ -67,6 +67,10 @@ class Rows:
             "short_id": m.id[:SHORT], "html_url": self._link(m.id[:SHORT]), "properties": {},
         }  # fmt: skip
 
+    def _parent_ref(self, m: Milestone) -> Row:
+        """A shorter form: a parent is not linked."""
+        return {k: v for k, v in self._item_ref(m).items() if k not in ("short_id", "html_url")}
+
     def _identifier(self, m: Milestone) -> str:
         return f"{self.world.projects[m.project].identifier}-{m.number}"
 
@@ -93,7 +97,7 @@ class Rows:
             "id": m.id, "url": self._url(f"work_items/{m.id}"), "project": self._project_ref(m.project),
             "identifier": self._identifier(m), "title": m.title, "type": self.world.type_id(m.kind), "start_at": None,
             "end_at": m.planned, "parent_id": m.parent, "short_id": m.id[:SHORT], "html_url": self._link(m.id[:SHORT]),
-            "parent": None if parent is None else self._item_ref(parent), "assignee": self.person(m.assignee), "versions": None,
+            "parent": None if parent is None else self._parent_ref(parent), "assignee": self.person(m.assignee), "versions": None,
             "sprint": None, "state": self.state(m.state), "priority": None, "board": None, "entry": None, "swimlane": None,
             "phase": None, "description": "", "completed_at": m.completed_at, "story_points": None, "estimated_workload": None,
             "remaining_workload": None, "properties": {}, "tags": [], "participants": [],
