@@ -35,7 +35,7 @@ PLANNED = ("waterfall", "hybrid")
 #: The tenant's zone is China's, which has no summer time; whole days are counted there.
 ZONE_SECONDS = 8 * 3600
 DAY = 86_400
-CREATED_BEFORE = 10_000_000  # seconds: things were made so long before the world's first moment
+CREATED_BEFORE = 400 * DAY  # things were made so long before the world's first moment
 
 
 def identity(*parts: object, length: int = 24) -> str:
@@ -332,6 +332,7 @@ class World:
         """Change the state as a person does; `silent` is a bulk change, which leaves no history."""
         moment = self.now if at is None else epoch(at)
         kind = STATES[state]  # an unknown state must fail before anything changed
+        milestone.created_at = min(milestone.created_at, moment - DAY)  # nothing changes before it was made
         if not silent:
             self.person(by)
             milestone.history.append((moment, milestone.state, state, by))

@@ -22,7 +22,9 @@ class Asker:
         """Fetch a token of each vendor."""
         await self.pingcode_token()
         secret = {"client_id": self.world.client_id, "client_secret": self.world.client_secret}
-        self.worktile_token = (await self.http.post("/open-api/tenant-access-token", json=secret)).json()["tenant_access_token"]
+        self.worktile_token = (await self.http.post("/open-api/tenant-access-token", json=secret)).json()[
+            "tenant_access_token"
+        ]
         return self
 
     async def pingcode_token(self, **changes: str) -> httpx.Response:

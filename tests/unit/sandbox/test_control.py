@@ -142,7 +142,10 @@ async def test_a_wrong_order_changes_nothing_and_says_why(ask: Asker, verb: str,
         ({"kind": "empty"}, lambda a: a.json()["values"] == [] and a.json()["total"] == 3),
         ({"kind": "shrink"}, lambda a: len(a.json()["values"]) == 1 and a.json()["total"] == 3),
         ({"kind": "drop_rows"}, lambda a: len(a.json()["values"]) == 2),
-        ({"kind": "duplicate"}, lambda a: len({r["id"] for r in a.json()["values"]}) == 2 and len(a.json()["values"]) == 3),
+        (
+            {"kind": "duplicate"},
+            lambda a: len({r["id"] for r in a.json()["values"]}) == 2 and len(a.json()["values"]) == 3,
+        ),
         ({"kind": "expire"}, lambda a: a.status_code == 401),
     ],
     ids=lambda v: v["kind"] if isinstance(v, dict) else "",
@@ -198,7 +201,7 @@ async def test_latency_is_added_to_every_answer(ask: Asker) -> None:
 async def test_every_fault_and_verb_is_documented() -> None:
     from tests.conftest import ROOT
 
-    for page in ("sandbox.md", "zh-CN/sandbox.md"):
+    for page in ("sandbox.md", "sandbox.zh-CN.md"):
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         assert [w for w in (*FAULTS, *VERBS) if f"`{w}`" not in text] == []
 
@@ -225,7 +228,13 @@ def test_it_serves_on_loopback_drops_connections_and_stops_cleanly() -> None:
 def test_the_command_prints_where_and_with_which_credentials(capsys) -> None:
     assert command.main(["--seconds", "0.01", "--projects", "2", "--milestones", "2", "--generations", "pjm"]) == 0
     said = capsys.readouterr().out
-    for part in ("base_url = http://127.0.0.1:", "sandbox-client", "sandbox-secret", "P00000, P00001", "/_control/VERB"):
+    for part in (
+        "base_url = http://127.0.0.1:",
+        "sandbox-client",
+        "sandbox-secret",
+        "P00000, P00001",
+        "/_control/VERB",
+    ):
         assert part in said
 
 

@@ -105,7 +105,11 @@ async def test_unknown_filters_are_ignored_with_200(ask: Asker) -> None:
 async def test_the_older_list_takes_several_ids_and_ranges_to_the_second(ask: Asker) -> None:
     world, first = ask.world, ask.world.find("初验")
     park = world.project("PARK").id
-    assert _titles(await ask.rows(f"{G2}/work_items", project_ids=f"{park},{world.project('APP').id}")) == ["一期", "初验", "终验"]
+    assert _titles(await ask.rows(f"{G2}/work_items", project_ids=f"{park},{world.project('APP').id}")) == [
+        "一期",
+        "初验",
+        "终验",
+    ]
     kinds = f"{world.type_id('里程碑')},{world.type_id('阶段')}"
     assert len(await ask.rows(f"{G2}/work_items", type_ids=kinds)) == 3
     exactly = f"{first.updated_at},{first.updated_at}"
@@ -127,7 +131,10 @@ async def test_more_than_twenty_ids_and_milliseconds_are_refused(ask: Asker) -> 
 async def test_the_newer_list_takes_one_id_a_filter(ask: Asker) -> None:
     world = ask.world
     park = world.project("PARK").id
-    assert _titles(await ask.rows(f"{G3}/work_items", project_id=park, type_id=world.type_id("里程碑"))) == ["初验", "终验"]
+    assert _titles(await ask.rows(f"{G3}/work_items", project_id=park, type_id=world.type_id("里程碑"))) == [
+        "初验",
+        "终验",
+    ]
     assert await ask.rows(f"{G3}/work_items", project_id=f"{park},{park}") == []
     assert _titles(await ask.rows(f"{G3}/work_items", parent_id=world.find("一期").id)) == ["初验"]
     assert _titles(await ask.rows(f"{G3}/work_items", assignee_id=world.person("王敏"))) == ["终验"]
@@ -371,7 +378,10 @@ async def test_all_end_states_share_worktiles_three_and_deleted_tasks_are_gone(a
     await ask.control("move", title="终验", state="已关闭")
     await ask.control("delete", title="一期")
     rows = (await ask.worktile(f"/mission/projects/{park}/tasks")).json()["value"]
-    assert {r["title"]: (r["task_state"]["type"], bool(r["completed_at"])) for r in rows} == {"初验": (3, True), "终验": (3, False)}
+    assert {r["title"]: (r["task_state"]["type"], bool(r["completed_at"])) for r in rows} == {
+        "初验": (3, True),
+        "终验": (3, False),
+    }
 
 
 async def test_a_project_can_belong_to_one_vendor_only(ask: Asker) -> None:

@@ -69,7 +69,9 @@ class Shape:
         found = [f"{at}.{n}: unknown" for n in value if n not in self.fields]
         required = {n for n, times in self.seen.items() if times == self.objects} - OPTIONAL
         found += [f"{at}.{n}: missing" for n in sorted(required - value.keys())]
-        return found + [p for n, inner in value.items() if n in self.fields for p in self.fields[n].problems(inner, f"{at}.{n}")]
+        return found + [
+            p for n, inner in value.items() if n in self.fields for p in self.fields[n].problems(inner, f"{at}.{n}")
+        ]
 
 
 def kind_of(value: Any) -> str:
