@@ -244,3 +244,14 @@ def test_a_generated_world_is_the_same_for_the_same_seed_and_large() -> None:
     assert one.milestones != other.milestones
     assert len(one.milestones) == 1000
     assert 300 < sum(m.state == "已完成" for m in one.milestones.values()) < 700
+
+
+async def test_a_full_walk_is_served_from_the_shelf_until_something_changes() -> None:
+    """Rows are built once; a change throws them away. The benchmark measures the puller, not the sandbox."""
+    ask = await Asker(World.generated(3, 100)).sign_in()
+    first = [(await ask.get(ITEMS, page_size=100, page_index=n)).content for n in range(3)]
+    assert [(await ask.get(ITEMS, page_size=100, page_index=n)).content for n in range(3)] == first
+    await ask.control("rename", project="P00001", title="M0007", value="seven")
+    later = [(await ask.get(ITEMS, page_size=100, page_index=n)).json()["values"] for n in range(3)]
+    assert sum(r["title"] == "seven" for page in later for r in page) == 1
+    assert len({r["id"] for page in later for r in page}) == 300
