@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
 import yaml
@@ -42,17 +43,30 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
 
     depth = 0
 
-    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:
-        """One level down."""
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:  # noqa: ARG002 - PyYAML's
+        """One level down. There are no path resolvers to follow, which is all the parent method does."""
         self.depth += 1
         if self.depth > DEPTH_MAX:
             raise TooDeep(current_node.start_mark.line + 1 if current_node else None)
-        super().descend_resolver(current_node, current_index)
 
     def ascend_resolver(self) -> None:
         """One level up."""
         self.depth -= 1
-        super().ascend_resolver()
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: object) -> str:
+        """The tag of a node; plain scalars repeat (names, dates, words), so theirs are remembered."""
+        if kind is yaml.ScalarNode and implicit == _PLAIN:
+            return _plain_tag(value or "")
+        return str(super().resolve(kind, value, implicit))
+
+
+_PLAIN = (True, False)
+_RESOLVER = yaml.resolver.Resolver()
+
+
+@lru_cache(maxsize=20_000)
+def _plain_tag(value: str) -> str:
+    return str(_RESOLVER.resolve(yaml.ScalarNode, value, _PLAIN))  # type: ignore[no-untyped-call]
 
 
 DayT = TypeVar("DayT", date, datetime)
@@ -64,7 +78,10 @@ class Unreadable(Exception):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """The known words nearest to a mistyped one, for a message; empty if none is near."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.85) or difflib.get_close_matches(
+        word, known, n=3, cutoff=0.5
+    )
     return ", ".join(near)
 
 

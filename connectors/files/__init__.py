@@ -1,0 +1,1 @@
+"""Files that people keep: spreadsheets of contracts, documents and sign-offs."""

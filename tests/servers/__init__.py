@@ -1,0 +1,1 @@
+"""Real servers for tests: started when installed, else the test is skipped, visibly."""
