@@ -163,7 +163,8 @@ def _overheard() -> Iterator[list[str]]:
         yield heard
     finally:
         log.removeHandler(ear)
-        log.propagate, log.level = was
+        log.propagate = was[0]
+        log.setLevel(was[1])
 
 
 class _Ear(logging.Handler):

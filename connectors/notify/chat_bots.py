@@ -111,14 +111,20 @@ class CheckedLark(_Answering, NotifyLark):  # type: ignore[misc]
         return {"msg_type": "text", "content": {"text": text}}
 
 
+_CHECKED: dict[type, type] = {
+    NotifyWeComBot: CheckedWeCom,
+    NotifyDingTalk: CheckedDingTalk,
+    NotifyFeishu: CheckedFeishu,
+    NotifyLark: CheckedLark,
+}
 #: Bytes that a text message may have, as the vendors document them, less some room for the subject.
-TEXT_BYTES = {CheckedWeCom: 2048, CheckedDingTalk: 18_000, CheckedFeishu: 18_000, CheckedLark: 18_000}
+TEXT_BYTES: dict[type, int] = {CheckedWeCom: 2048, CheckedDingTalk: 18_000, CheckedFeishu: 18_000, CheckedLark: 18_000}
 
 
 def checked(server: NotifyBase) -> NotifyBase:
     """The same channel, believing answers instead of status codes; others unchanged."""
-    for kind in TEXT_BYTES:
-        if type(server) is kind.__mro__[2]:
-            server.__class__ = kind
-            server.notify_format = NotifyFormat.TEXT
+    kind = _CHECKED.get(type(server))
+    if kind is not None:
+        server.__class__ = kind
+        server.notify_format = NotifyFormat.TEXT
     return server

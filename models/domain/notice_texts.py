@@ -89,6 +89,12 @@ def plan_notices(
     return list({n.key: n for n in out}.values())
 
 
+def touched_contracts(news: News) -> set[str]:
+    """The contracts that the news is about."""
+    lines = {x.contract for x in (*news.ready, *news.withdrawn)}
+    return lines | {e.contract for e in news.exceptions}
+
+
 def _serves(entry: Recipient, payer: Payer) -> bool:
     listens = entry.role is Role.CUSTOMER_PAYER and entry.personal and NoticeKind.READY in entry.on
     return listens and (entry.contracts is None or payer.contract in entry.contracts)
@@ -104,7 +110,7 @@ def _to_managers(entry: Recipient, news: News, managers: Sequence[Manager]) -> l
     for (email, language), contracts in sorted(by_person.items()):
         out += _about_terms(replace(entry, name=email, language=language), _only(news, contracts))
     named = {m.contract for m in mine}
-    rest = {x.contract for x in (*news.ready, *news.withdrawn, *news.exceptions)} - named
+    rest = touched_contracts(news) - named
     return out + _to_entry(replace(entry, contracts=frozenset(rest & (entry.contracts or rest))), news)
 
 
