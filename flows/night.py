@@ -232,7 +232,7 @@ async def _match_and_post(night: Night, prolong: Callable[[Any], None]) -> _Judg
     with night.store.read() as reader:
         ids = match.all_active(reader) if night.full else match.touched(reader, night.day)
     for chunk in match.chunks(ids):
-        with night.store.begin() as connection:  # writes only temporary tables
+        with night.store.read() as connection:
             matched = match.match(connection, chunk, night.day, night.calendars, night.known_at)
             plan = decide.decide(connection, matched, decide.read_ledger(connection, chunk), night.day)
         checked = night.out_check(plan, matched) if night.out_check and plan.records else OutResult()
