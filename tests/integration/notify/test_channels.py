@@ -22,7 +22,7 @@ from tests.integration.notify.conftest import Clock, put
 from tests.unit.notify.notices import every_notice, line
 
 SECRET = "tOpSeCrEt0815"
-HOSTILE = "@all @所有人 <at user_id=\"all\">x</at> <!channel> !here> **b** [x](https://evil.example)\r\nsecond line 👍"
+HOSTILE = '@all @所有人 <at user_id="all">x</at> <!channel> !here> **b** [x](https://evil.example)\r\nsecond line 👍'
 
 
 def ready(language: str = "en", count: int = 1, name: str = "初验款") -> Notice:
@@ -122,7 +122,13 @@ def test_a_url_that_is_none_says_so_without_showing_it(
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(NotSent) as problem:
         Channel(url).send(ready(), tmp_path)
-    shown = str(problem.value) + repr(problem.value.__cause__) + caplog.text + "".join(capfd.readouterr()) + repr(Channel(url))
+    shown = (
+        str(problem.value)
+        + repr(problem.value.__cause__)
+        + caplog.text
+        + "".join(capfd.readouterr())
+        + repr(Channel(url))
+    )
     assert SECRET not in shown
 
 
@@ -224,7 +230,12 @@ def test_a_bot_that_refuses_with_http_200_is_not_believed(bots: HTTPServer, tmp_
 
 @pytest.mark.parametrize(
     ("answer", "status", "why"),
-    [("<html>log in</html>", 200, "not JSON"), ([], 200, "without a code"), ({}, 200, "code None"), ({}, 502, "HTTP 502")],
+    [
+        ("<html>log in</html>", 200, "not JSON"),
+        ([], 200, "without a code"),
+        ({}, 200, "code None"),
+        ({}, 502, "HTTP 502"),
+    ],
 )
 def test_a_bot_that_says_something_else_is_not_believed(bots, tmp_path, answer, status, why) -> None:
     answering(bots, answer, status)

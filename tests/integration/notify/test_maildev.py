@@ -59,7 +59,11 @@ def test_a_mail_has_html_text_and_the_list(mailbox: Mailbox, tmp_path: Path, lan
     the_list(tmp_path)
     mailbox.channel().send(every_notice(language)[0], tmp_path)
     (mail,) = mailbox.mails(1)
-    wanted = "1 期款项可开票：CNY 1,288,888.88" if language == "zh-CN" else "1 payment term is ready to invoice: CNY 1,288,888.88"
+    wanted = (
+        "1 期款项可开票：CNY 1,288,888.88"
+        if language == "zh-CN"
+        else "1 payment term is ready to invoice: CNY 1,288,888.88"
+    )
     assert mail["subject"] == wanted
     assert [t["address"] for t in mail["to"]] == ["finance@example.com"]
     for part in (mail["html"], mail["text"]):
@@ -69,7 +73,7 @@ def test_a_mail_has_html_text_and_the_list(mailbox: Mailbox, tmp_path: Path, lan
     assert "<table" in mail["html"]
     assert "<td" not in mail["text"]
     (attached,) = mail["attachments"]
-    assert (attached["fileName"], attached["contentType"].split("/")[0]) == ("ready-to-invoice.xlsx", "application")
+    assert (attached["filename"], attached["contentType"].split("/")[0]) == ("ready-to-invoice.xlsx", "application")
     content = mailbox.http.get(f"/email/{mail['id']}/attachment/{attached['generatedFileName']}").content
     assert load_workbook(io.BytesIO(content)).active["A1"].value == "可开票清单"
 
