@@ -225,6 +225,15 @@ def connectors_list(json: Json = False) -> None:
     finish(_commands().connectors_list(as_json=json, language=LANGUAGE))
 
 
+@import_app.command("contracts", help=t("help.import_contracts"))
+def import_contracts(
+    file: Annotated[Path, typer.Argument()],
+    template: Annotated[bool, typer.Option("--template", help=t("option.template"))] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    finish(_commands().import_contracts(config, file, template=template, language=LANGUAGE))
+
+
 @import_app.command("documents", help=t("help.import_documents"))
 def import_documents(file: Annotated[Path, typer.Argument()], config: Config = DEFAULT_CONFIG) -> None:
     finish(_commands().import_documents(config, file, LANGUAGE))

@@ -136,8 +136,12 @@ def _notifier(loaded: Loaded, store: Store) -> Callable[[NightReport], Awaitable
             name = entry.name or f"{entry.role}-{number + 1}"
             language = entry.language or loaded.settings.reports.language
             only = None if entry.contracts is None else frozenset(entry.contracts)
-            recipients.append(Recipient(name, Role(entry.role), frozenset(entry.on), language, only))
-            channels[name] = channels[f"role:{entry.role}"] = Channel(entry.url.get_secret_value())
+            channel = Channel(entry.url.get_secret_value())
+            on = frozenset(entry.on)
+            recipients.append(Recipient(name, Role(entry.role), on, language, only, personal=channel.is_mail))
+            channels[name] = channel
+            role = f"role:{entry.role}"  # who writes to contacts, or stands in for an entry that is gone
+            channels[role] = channel if channel.is_mail else channels.get(role, channel)
         owe_news(store, report, recipients, epoch_now())
         return drain(store, channels, loaded.out, epoch_now).counts()
 
