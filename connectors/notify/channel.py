@@ -40,6 +40,11 @@ class Channel:
         """Can it write to a person by address?"""
         return urlsplit(self._url).scheme.lower() in _MAIL
 
+    def check(self) -> None:
+        """Raise NotSent where the URL is not one to send over. Nothing is sent."""
+        with _overheard():
+            self._opened()
+
     def send(self, notice: Notice, folder: Path, to: str | None = None) -> None:
         """Send; `to` is the address of a person, for mail. `folder` holds the attachments.
 
