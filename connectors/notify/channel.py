@@ -23,6 +23,7 @@ _MAIL = frozenset({"mailto", "mailtos"})
 #: One address and nothing that could become a second one or a header.
 _ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\%?&]+@[^\s@,;:<>()\[\]\"\\%?&]+\.[^\s@,;:<>()\[\]\"\\%?&.]+")
 _STATUS = re.compile(r"error=(\d{3})")
+_SECOND_URL = re.compile(r"[,\s]\s*[a-zA-Z][\w+.-]*://")
 _SECRET_MIN = 4  # shorter parts of a URL are words like "to" or "v2"
 
 
@@ -68,9 +69,10 @@ class Channel:
         from connectors.notify.chat_bots import checked
 
         asset = apprise.AppriseAsset(app_id="Huikuan", app_desc="Huikuan", app_url="", image_url_mask="")
-        server = apprise.Apprise.instantiate(self._url, asset=asset) if self._url else None
+        one = self._url and not _SECOND_URL.search(self._url)
+        server = apprise.Apprise.instantiate(self._url, asset=asset) if one else None
         if server is None:
-            raise NotSent("the [[notify]] url is not one that Apprise understands; see docs/notices.md for the forms")
+            raise NotSent("the [[notify]] url is not one URL that Apprise understands; docs/notices.md shows the forms")
         return checked(server)
 
     def _notified(self, server: NotifyBase, message: Message, attachment: Path | None) -> bool:
