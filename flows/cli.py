@@ -188,8 +188,12 @@ def go_live(config: Config = DEFAULT_CONFIG) -> None:
 
 
 @app.command(help=t("help.notices"))
-def notices(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
-    finish(_commands().notices(config, as_json=json, language=LANGUAGE))
+def notices(
+    config: Config = DEFAULT_CONFIG,
+    retry: Annotated[bool, typer.Option("--retry", help=t("option.retry"))] = False,
+    json: Json = False,
+) -> None:
+    finish(_commands().notices(config, retry=retry, as_json=json, language=LANGUAGE))
 
 
 @app.command(help=t("help.deploy"))

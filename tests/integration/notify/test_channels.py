@@ -113,7 +113,7 @@ def test_nobody_listens_until_the_letter_is_dead(store: Store, clock: Clock, tmp
 @pytest.mark.parametrize(
     "url",
     [
-        "", "nothing", f"nosuch://{SECRET}", f"wecombot://{SECRET}!!", f"mailto://{SECRET}",
+        "", "nothing", f"json://127.0.0.1/{SECRET}, json://127.0.0.1/b", f"nosuch://{SECRET}", f"wecombot://{SECRET}!!", f"mailto://{SECRET}",
         f"slack://{SECRET}", f"dingtalk://{SECRET}@%20", f"https://{SECRET}.example/x",
     ],
 )  # fmt: skip
@@ -121,7 +121,7 @@ def test_a_url_that_is_none_says_so_without_showing_it(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(NotSent) as problem:
-        Channel(url).send(ready(), tmp_path)
+        Channel(url).check()
     shown = (
         str(problem.value)
         + repr(problem.value.__cause__)
@@ -323,6 +323,21 @@ def test_an_address_that_is_not_one_address_is_dead_at_once(address: str, tmp_pa
 def test_a_contact_cannot_be_written_to_over_a_chat(tmp_path: Path) -> None:
     with pytest.raises(NotSent, match="only be written to over a mail URL"):
         Channel(f"wecombot://{SECRET}").send(ready(), tmp_path, to="li@example.com")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mailtos://smtp.example.com:465?user=huikuan@example.com&pass=secret&from=huikuan@example.com&to=f@example.com&mode=ssl",
+        "wecombot://633a31f6-7f9c-4bc4-97a0-0ec1eefa589", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=633a31f6",
+        "dingtalk://SEC0123abcd@9876fedc", "feishu://abcd-ef01", "lark://abcd-ef01",
+        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+        "workflows://prod-03.westeurope.logic.azure.com:443/0123abcd/sig_0123", "jsons://host.example/path",
+    ],
+)  # fmt: skip
+def test_the_forms_of_the_handbook_are_understood(url: str) -> None:
+    """docs/notices.md shows these."""
+    Channel(url).check()
 
 
 def test_what_is_mail() -> None:

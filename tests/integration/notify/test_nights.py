@@ -13,7 +13,7 @@ from werkzeug import Request, Response
 
 from connectors.kit.sandbox.world import Fault
 from connectors.store.bulk import fetch
-from flows.commands import go_live, intervene
+from flows.commands import go_live, intervene, notices
 from flows.steps.notify import owe_news
 from flows.wiring import epoch_now
 from models.domain.notice_texts import Recipient
@@ -224,3 +224,24 @@ def test_a_webhook_that_is_down_costs_nothing_but_time(firm: Company, post: Post
     outcome = firm.night(day=date(2026, 11, 11))
     assert (outcome.state, outcome.posted.records, outcome.notices["failed"]) == ("done", 1, 2)
     assert firm.records() == [("C-1", "T1", 1, "ready")]
+
+
+def test_dead_letters_are_shown_first_and_retried(
+    firm: Company, post: Post, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contract(firm, "C-1")
+    live(firm)
+    done(firm, "M1", date(2026, 11, 10))
+    post.down = True
+    monkeypatch.setattr("flows.steps.notify.ATTEMPTS_MAX", 1)
+    outcome = firm.night(day=date(2026, 11, 11))
+    assert (outcome.notices["dead"], outcome.exit_code) == (2, 1)
+    config = firm.folder / "huikuan.toml"
+    capsys.readouterr()
+    assert notices(config, as_json=True, language="en") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert [(e["state"], e["error"]) for e in shown[:2]] == [("dead", "the channel answered HTTP 503")] * 2
+    post.down = False
+    assert notices(config, as_json=False, language="en", retry=True) == 0
+    firm.night(day=date(2026, 11, 11))
+    assert post.collect() == [("finance", READY)]
