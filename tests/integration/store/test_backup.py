@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from connectors.store import Store, StoreError, backup as module, open_store
+from connectors.store import Store, StoreError, open_store
+from connectors.store import backup as module
 from connectors.store.backup import backup, restore
 from connectors.store.bulk import bulk_insert, fetch
 from models.tables import settings

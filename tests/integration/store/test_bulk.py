@@ -1,5 +1,6 @@
 """Bulk writes: the same rows, the same counts and the same refusals on both databases."""
 
+# ruff: noqa: PT012 - the transaction around the statements is what is tested
 from __future__ import annotations
 
 import numpy as np
@@ -96,7 +97,13 @@ def test_an_update_touches_the_named_rows_only(store: Store) -> None:
     rows = [(n, "rd", f"v{n}", "p", "P", "P", "k", f"M{n}", f"M{n}", False, "h", 1) for n in range(1, 6)]
     _insert(store, milestones, columns, rows)
     with store.begin() as connection:
-        bulk_update(connection, milestones, "id", ("name", "deleted", "planned_day"), [(2, "new", True, 5), (99, "none", True, 5)])
+        bulk_update(
+            connection,
+            milestones,
+            "id",
+            ("name", "deleted", "planned_day"),
+            [(2, "new", True, 5), (99, "none", True, 5)],
+        )
         bulk_update(connection, milestones, "id", ("name",), [(4, "four")])
         bulk_update(connection, milestones, "id", ("name",), [])
     found = _all(store, "SELECT id, name, deleted, planned_day FROM milestones ORDER BY id")
