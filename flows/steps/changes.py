@@ -59,7 +59,8 @@ def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Ch
     holds = seen.done and not seen.deleted and not seen.unproven
     out = list(_flips(DONE, current.done, current.done_when, seen, holds=holds, observed_at=observed_at))
     accepted = holds and seen.accepted
-    out += _flips(ACCEPTED, current.accepted, current.accepted_when, seen, holds=accepted, observed_at=observed_at)
+    signed = seen if seen.accepted_at is None else replace(seen, done_at=seen.accepted_at, done_on=None)
+    out += _flips(ACCEPTED, current.accepted, current.accepted_when, signed, holds=accepted, observed_at=observed_at)
     percent = 0 if seen.deleted else seen.percent_bp
     if percent is not None and percent != current.percent:
         moment = _epoch(seen.updated_at) or observed_at
