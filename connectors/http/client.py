@@ -143,7 +143,11 @@ class Http:
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, content: bytes | None = None
     ) -> Json:
         where = f"{method} {path}"
-        return await self._patiently(lambda: self._once(method, path, where, params, content))
+
+        async def attempt() -> Json:
+            return await self._once(method, path, where, params, content)
+
+        return await self._patiently(attempt)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Json]]) -> Json:
         """Try again what is worth it: a bounded number of times, within a bounded time, as the source asks."""
