@@ -238,6 +238,11 @@ def import_contracts(
     finish(_commands().import_contracts(config, file, template=template, language=LANGUAGE))
 
 
+@connectors_app.command("test", help=t("help.connectors_test"))
+def connectors_test(system: Annotated[str, typer.Argument(help=t("option.system"))], json: Json = False) -> None:
+    finish(_commands().connectors_test(system, as_json=json, language=LANGUAGE))
+
+
 @import_app.command("documents", help=t("help.import_documents"))
 def import_documents(file: Annotated[Path, typer.Argument()], config: Config = DEFAULT_CONFIG) -> None:
     finish(_commands().import_documents(config, file, LANGUAGE))

@@ -1,6 +1,5 @@
 """Bulk writes: the same rows, the same counts and the same refusals on both databases."""
 
-
 from __future__ import annotations
 
 import numpy as np

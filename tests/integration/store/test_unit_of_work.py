@@ -1,6 +1,5 @@
 """All or nothing, one writer at a time, reads of one state; every failure in words."""
 
-
 from __future__ import annotations
 
 import socket
