@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid5
 
@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from connectors.errors import SourceError
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, bulk_update, fetch, wanted_ids
-from flows.steps.changes import ACCEPTED, DONE, Change, Current, When, changes_of
+from flows.steps.changes import Change, Current, When, changes_of
 from flows.steps.evaluation.columns import day_number
 from models.domain.contracts import EvidenceGrade
 from models.domain.findings import Finding
@@ -349,16 +349,11 @@ def current_states(connection: Connection, ids: Sequence[int]) -> dict[int, Curr
     table = wanted_ids(connection, ids)
     rows = fetch(
         connection,
-        f"SELECT milestone_id, what, at, day, value FROM milestone_changes c JOIN {table} w ON w.id = c.milestone_id ORDER BY c.id",
+        "SELECT c.milestone_id, c.what, c.at, c.day, c.value, o.observed_at FROM milestone_changes c "
+        f"JOIN {table} w ON w.id = c.milestone_id JOIN observations o ON o.id = c.observation_id ORDER BY c.id",
     )
     found: dict[int, Current] = {}
-    for milestone, what, at, day, value in rows:
-        state = found.get(milestone, Current())
-        if what == DONE:
-            state = replace(state, done=value, done_when=When(at, day))
-        elif what == ACCEPTED:
-            state = replace(state, accepted=value, accepted_when=When(at, day))
-        else:
-            state = replace(state, percent=value)
-        found[milestone] = state
+    for milestone, what, at, day, value, observed_at in rows:
+        change = Change(what, When(at, day), value, corrects=False, by=None, grade=0, provenance="")
+        found[milestone] = found.get(milestone, Current()).after(change, observed_at)
     return found
