@@ -299,10 +299,11 @@ class PingCode:
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
         good: list[Observation] = []
-        histories = await together([self._history(row) for row, _ in mine])
-        for (row, kind), history in zip(mine, histories, strict=True):
+        begun = [n for n, (row, _) in enumerate(mine) if self._has_history(row)]
+        histories = dict(zip(begun, await together([self._history(mine[n][0]) for n in begun]), strict=True))
+        for number, (row, kind) in enumerate(mine):
             try:
-                good.append(self._item(row, kind, history, work))
+                good.append(self._item(row, kind, histories.get(number, ()), work))
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
         return Page(tuple(good), tuple(bad), seen=len(rows))
@@ -319,12 +320,13 @@ class PingCode:
         updated = seconds(row, "updated_at")
         return updated is not None and updated < since - OVERLAP[self._flavour] - ROUNDING[self._flavour]
 
-    async def _history(self, row: Row) -> list[Row]:
-        """State changes, who and when. What has not begun has none worth a request."""
+    def _has_history(self, row: Row) -> bool:
+        """Only what is done is asked for its history, a request each: what is open has nothing to prove."""
         state = row.get("state")
-        begun = isinstance(state, dict) and state.get("type") != "pending"
-        if not begun or row.get("is_deleted") or not isinstance(row.get("id"), str):
-            return []
+        return isinstance(state, dict) and self._meaning.is_done(state) and not row.get("is_deleted") and isinstance(row.get("id"), str)  # fmt: skip
+
+    async def _history(self, row: Row) -> list[Row]:
+        """State changes, who and when."""
         try:
             return await self._rows(f"/v1/{self._flavour}/work_items/{row['id']}/transition_histories", {})
         except Missing:
