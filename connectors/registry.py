@@ -42,7 +42,8 @@ class ConnectorInfo:
     system: str
     title: str
     options: tuple[Option, ...]
-    build: Callable[..., Source]
+    build: Callable[..., Source]  # build(name, options, *, clock, transport=None, sleep=asyncio.sleep)
+    fake: Callable[[], object] | None = None  # a scripted vendor for the conformance suite (connectors.kit.fakes)
 
 
 def systems() -> list[str]:
@@ -76,7 +77,55 @@ def checked_options(name: str, info: ConnectorInfo, options: Mapping[str, object
             f"[connections.{name}] lacks {', '.join(missing)}",
             advice="; ".join(f"{m}: {known[m].help}" for m in missing),
         )
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return {k: _fitting(name, known[k], v) for k, v in options.items()}
+
+
+def _fitting(name: str, option: Option, value: object) -> Any:
+    """The value in the type of the option's default. Raises SourceConfig for what does not fit."""
+    default = option.default
+    if isinstance(default, tuple):
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, list | tuple) and all(isinstance(i, str) for i in items):
+            return tuple(items)
+        raise _misfit(name, option, "a list of texts")
+    if isinstance(default, bool):
+        return _truth(name, option, value)
+    if isinstance(default, int | float):
+        return _number(name, option, value, whole=isinstance(default, int))
+    if not isinstance(value, str):
+        raise _misfit(name, option, "a text")
+    return value
+
+
+def _truth(name: str, option: Option, value: object) -> bool:
+    found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if found is None:
+        raise _misfit(name, option, "true or false")
+    return found
+
+
+def _number(name: str, option: Option, value: object, *, whole: bool) -> float:
+    expected = "a whole number, 0 or more" if whole else "a number above 0"
+    try:
+        number = int(str(value)) if whole else float(str(value))
+    except ValueError:
+        raise _misfit(name, option, expected) from None
+    if isinstance(value, bool) or not (number >= 0 if whole else 0 < number < float("inf")):
+        raise _misfit(name, option, expected)
+    return number
+
+
+def _misfit(name: str, option: Option, expected: str) -> SourceConfig:
+    """Says what is expected; the value itself is not shown, it may be a secret in the wrong place."""
+    return SourceConfig(f"[connections.{name}] {option.name} must be {expected}", advice=option.help)
+
+
+def one_of(name: str, key: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise SourceConfig, with the closest, for a value that is not among the allowed."""
+    if value not in allowed:
+        near = difflib.get_close_matches(value, allowed, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SourceConfig(f"[connections.{name}] {key} is {value!r}", advice=f"{hint}one of: {', '.join(allowed)}")
 
 
 def missing_projects(name: str, wanted: Sequence[str], known: Sequence[tuple[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +11,10 @@ from typing import Any, Protocol, Self
 
 import httpx
 import orjson
-import stamina
-from aiolimiter import AsyncLimiter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from connectors.errors import BadPayload, SourceConfig, SourceError, SourceRefused, SourceUnavailable
+from connectors.http.budget import Budget, Sleep
 from connectors.http.redaction import masked, quiet_http_logs
 from connectors.http.waiting import WAIT_MAX, asked_wait
 
@@ -39,8 +40,8 @@ class Credentials(Protocol):
     async def headers(self, send: Send) -> Mapping[str, str]:
         """The headers of a request; fetches a token first where one is needed."""
 
-    def expire(self) -> bool:
-        """The source says our token is no good: forget it. False where there is nothing to renew."""
+    def expire(self, used: Mapping[str, str]) -> bool:
+        """The source refused these headers: forget what made them. False where there is nothing to renew."""
 
 
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -57,8 +58,9 @@ class ApiKey:
         del send
         return {self._header: self._key}
 
-    def expire(self) -> bool:
+    def expire(self, used: Mapping[str, str]) -> bool:
         """A key cannot be renewed."""
+        del used
         return False
 
 
@@ -85,9 +87,10 @@ class Bearer:
                 self._token = await self._fetch(send)
             return {"Authorization": f"Bearer {self._token.value}"}
 
-    def expire(self) -> bool:
-        """Forget the token; the next request fetches another."""
-        self._token = None
+    def expire(self, used: Mapping[str, str]) -> bool:
+        """Forget the token that was used; one fetched meanwhile for another request stays."""
+        if self._token is not None and used.get("Authorization") == f"Bearer {self._token.value}":
+            self._token = None
         return True
 
 
@@ -103,6 +106,7 @@ class Http:
         credentials: Credentials,
         *,
         clock: Callable[[], datetime],
+        sleep: Sleep = asyncio.sleep,
         policy: Policy | None = None,
         judge: Judge | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -110,13 +114,13 @@ class Http:
     ) -> None:
         self.policy = policy or Policy()
         self._base, self._credentials, self._clock = checked_base(base_url), credentials, clock
-        self._judge, self._secrets = judge, secrets
+        self._judge, self._secrets, self._sleep = judge, secrets, sleep
         limits = httpx.Limits(max_connections=min(self.policy.concurrency, 16), max_keepalive_connections=16)
         self._client = httpx.AsyncClient(
             timeout=self.policy.timeout, limits=limits, transport=transport, follow_redirects=False, trust_env=True
         )
         self._gate = asyncio.Semaphore(min(self.policy.concurrency, 16))
-        self._limiter = AsyncLimiter(self.policy.per_minute, 60) if self.policy.per_minute else None
+        self._budget = Budget(self.policy.per_minute, clock, sleep) if self.policy.per_minute else None
         self.requests = 0
         quiet_http_logs()
 
@@ -139,48 +143,62 @@ class Http:
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, content: bytes | None = None
     ) -> Json:
         where = f"{method} {path}"
-        attempts = stamina.retry_context(
-            on=_wait_or_give_up,
-            attempts=self.policy.attempts,
-            timeout=self.policy.patience,
-            wait_initial=0.5,
-            wait_max=30.0,
+
+        async def attempt() -> Json:
+            return await self._once(method, path, where, params, content)
+
+        return await self._patiently(attempt)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[Json]]) -> Json:
+        """Try again what is worth it: a bounded number of times, within a bounded time, as the source asks."""
+        start = self._clock()
+
+        def given_up(state: RetryCallState) -> bool:
+            """Would the next wait take us past our patience?"""
+            spent = (self._clock() - start).total_seconds()
+            return spent + state.upcoming_sleep > self.policy.patience
+
+        trying = AsyncRetrying(
+            retry=retry_if_exception(_worth_it),
+            wait=_wait,
+            stop=lambda state: stop_after_attempt(self.policy.attempts)(state) or given_up(state),
+            sleep=self._sleep,
+            reraise=True,
         )
-        async for attempt in attempts:
-            with attempt:
-                return await self._once(method, path, where, params, content)
-        raise AssertionError(where)
+        return await trying(attempt)
 
     async def _once(
         self, method: str, path: str, where: str, params: Mapping[str, Any] | None, content: bytes | None
     ) -> Json:
         """One try; a refused token is renewed and the request replayed once."""
-        for renewed in (False, True):
-            response = await self._send(method, path, where, params, content)
+        for renewals_left in (1, 0):
+            response, used = await self._send(method, path, params, content)
             try:
                 return self._read(response, where)
             except TokenRefused as problem:
-                if renewed or not self._credentials.expire():
+                if not renewals_left or not self._credentials.expire(used):
                     raise SourceRefused(str(problem), advice=problem.advice, where=where) from None
         raise AssertionError(where)
 
     async def _send(
-        self, method: str, path: str, where: str, params: Mapping[str, Any] | None, content: bytes | None
-    ) -> httpx.Response:
+        self, method: str, path: str, params: Mapping[str, Any] | None, content: bytes | None
+    ) -> tuple[httpx.Response, Mapping[str, str]]:
+        """The answer, and the credentials that were used."""
         async with self._gate:
-            headers = dict(await self._credentials.headers(self._raw))
-            if content is not None:
-                headers["content-type"] = "application/json"
+            used = await self._credentials.headers(self._raw)
+            kind = {} if content is None else {"content-type": "application/json"}
             request = self._client.build_request(
-                method, self._base + path, params=params, content=content, headers=headers
+                method, self._base + path, params=params, content=content, headers={**used, **kind}
             )
-            return await self._raw(request, where)
+            return await self._raw(request), used
 
-    async def _raw(self, request: httpx.Request, where: str = "") -> httpx.Response:
+    async def _raw(self, request: httpx.Request) -> httpx.Response:
         """Send within our own rate; network trouble becomes SourceUnavailable."""
-        where = where or f"{request.method} {request.url.path}"
-        if self._limiter:
-            await self._limiter.acquire()
+        where = f"{request.method} {request.url.path}"
+        # A request that was not built by the client has no timeout of its own: it would wait for ever.
+        request.extensions.setdefault("timeout", httpx.Timeout(self.policy.timeout).as_dict())
+        if self._budget:
+            await self._budget.acquire()
         self.requests += 1
         try:
             return await self._client.send(request)
@@ -197,7 +215,7 @@ class Http:
 
     def _read(self, response: httpx.Response, where: str) -> Json:
         status, kind = response.status_code, response.headers.get("content-type", "")
-        html = "html" in kind or response.content[:1] == b"<"
+        html = "html" in kind or response.content.lstrip()[:1] == b"<"
         body = None
         if not html and response.content:
             body = self._parsed(response.content, where, status)
@@ -224,9 +242,14 @@ class Http:
         except orjson.JSONDecodeError:
             if status >= 400:
                 return None
-            cut = "cut off" if content[:1] in b"{[" else "not JSON"
+            if content.lstrip()[:1] not in (b"{", b"["):
+                raise BadPayload(
+                    f"{where}: the answer is not JSON ({len(content)} bytes)",
+                    advice="base_url may point to something else than the API",
+                    where=where,
+                ) from None
             raise SourceUnavailable(
-                f"{where}: the answer is {cut} ({len(content)} bytes)",
+                f"{where}: the answer is cut off ({len(content)} bytes)",
                 advice="a proxy or the system broke it off",
                 where=where,
             ) from None
@@ -260,7 +283,8 @@ class Http:
             404: "check base_url and the project",
             410: "this API was switched off",
         }
-        return SourceRefused(
+        refusal = Missing if status in (404, 410) else SourceRefused
+        return refusal(
             f"{where}: refused ({status})",
             advice=advice.get(status, "the request is wrong for this version"),
             where=where,
@@ -271,13 +295,62 @@ class TokenRefused(SourceRefused):
     """The token is no good; another one may be."""
 
 
-def _wait_or_give_up(problem: Exception) -> bool | float:
-    """Retry what is worth it, after as long as the source asked."""
-    if not isinstance(problem, SourceUnavailable):
-        return False
-    if problem.wait is None:
-        return True
-    return problem.wait + 0.05 if problem.wait <= WAIT_MAX else False
+class Missing(SourceRefused):
+    """What was asked for is not there (any more)."""
+
+
+def _worth_it(problem: BaseException) -> bool:
+    """Retry what may pass, unless the source asks for more time than a run has."""
+    return isinstance(problem, SourceUnavailable) and (problem.wait is None or problem.wait <= WAIT_MAX)
+
+
+def _wait(state: RetryCallState) -> float:
+    """As long as the source asked; else doubling from half a second to half a minute, with jitter downwards."""
+    problem = state.outcome.exception() if state.outcome else None
+    if isinstance(problem, SourceUnavailable) and problem.wait is not None:
+        return problem.wait + 0.05
+    backoff: float = min(30.0, 0.5 * 2.0 ** (state.attempt_number - 1))
+    return backoff * random.uniform(0.7, 1.0)  # noqa: S311 - spreads retries, keeps no secret
+
+
+def token_answer(
+    response: httpx.Response, clock: Callable[[], datetime], key: str = "access_token"
+) -> Mapping[str, Any]:
+    """The body of a token call that holds `key`. Raises SourceUnavailable, SourceRefused or BadPayload."""
+    where, status = f"{response.request.method} {response.request.url.path}", response.status_code
+    if status == 429 or status >= 500:
+        raise SourceUnavailable(
+            f"{where}: the system failed ({status})",
+            advice="try again later",
+            where=where,
+            wait=asked_wait(response.headers, clock()),
+        )
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        body = None
+    if status < 300 and not isinstance(body, dict):
+        raise BadPayload(
+            f"{where}: no data in the answer (status {status})",
+            advice="base_url may point to the log-in page of the web site",
+            where=where,
+        )
+    token = body.get(key) if isinstance(body, dict) else None
+    if not isinstance(token, str) or not token:
+        raise SourceRefused(
+            f"{where}: refused ({status})",
+            advice="check client_id and client_secret of this connection, and that base_url is the API's root",
+            where=where,
+        )
+    return dict(body)
+
+
+def token_end(body: Mapping[str, Any], clock: Callable[[], datetime], otherwise: float = 3600.0) -> float:
+    """When a token ends: `expires_in` is a moment where it is large, else a number of seconds from now."""
+    value = body.get("expires_in")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        value = otherwise
+    return float(value) if value > 1_000_000_000 else clock().timestamp() + float(value)
 
 
 def checked_base(base_url: str) -> str:

@@ -7,15 +7,18 @@ complete only when as many different rows were seen as the source says there are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.errors import BadPayload
 
 PAGES_MAX = 20_000
+WALKS_MAX = 3
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +30,70 @@ class RawPage:
     more: bool | None = None  # where there is no total: is there a next page
 
 
+#: Fetches page `number` (from 0) of pages of `size` rows.
+Fetch = Callable[[int, int], Awaitable[RawPage]]
+
+
 @dataclass(slots=True)
 class Walk:
     """One walk over a list: what was seen, and whether it was all of it."""
 
-    fetch: Callable[[int], Awaitable[RawPage]]
+    fetch: Fetch
     size: int
     key: str
     ahead: int = 8
     seen: set[str] = field(default_factory=set)
     rows: int = 0
+    numbers: int = 0
     totals: set[int] = field(default_factory=set)
+    cut_short: bool = False
 
     @property
     def complete(self) -> bool:
-        """Were all rows seen, and did none move meanwhile?"""
-        return not self.totals or (len(self.totals) == 1 and len(self.seen) == next(iter(self.totals)))
+        """Were all rows seen, and did none move meanwhile? Without a total only a single page is sure of it."""
+        if self.cut_short:
+            return False
+        if not self.totals:
+            return self.rows == len(self.seen)
+        return len(self.totals) == 1 and len(self.seen) == next(iter(self.totals))
 
     async def pages(self) -> AsyncIterator[list[Row]]:
         """The new rows of each page."""
-        first = await self.fetch(0)
+        first = await self.fetch(0, self.size)
         yield self._new(first)
         if first.total is None:
             async for rows in self._one_by_one(first):
                 yield rows
             return
-        last = -(-first.total // self.size)
+        last = self._last_page(first)
         if last > PAGES_MAX:
             raise BadPayload(f"more than {PAGES_MAX} pages announced", advice="narrow the projects of this connection")
-        for start in range(1, last, self.ahead * 4):
-            async for rows in self._side_by_side(start, min(last, start + self.ahead * 4)):
-                yield rows
+        async for rows in self._side_by_side(last):
+            yield rows
 
-    async def _side_by_side(self, start: int, end: int) -> AsyncIterator[list[Row]]:
-        tasks = [asyncio.ensure_future(self.fetch(n)) for n in range(start, end)]
+    def _last_page(self, first: RawPage) -> int:
+        """How many pages there are; a source may give fewer rows a page than were asked for."""
+        got, total = len(first.rows), first.total or 0
+        if 0 < got < self.size and total > got:
+            self.size = got
+        return -(-total // self.size) if got else 1
+
+    async def _side_by_side(self, last: int) -> AsyncIterator[list[Row]]:
+        """Always a few pages ahead of the reader, in order."""
+        waiting: deque[asyncio.Future[RawPage]] = deque()
+        number = 1
         try:
-            for task in tasks:
-                yield self._new(await task)
+            while number < last or waiting:
+                while number < last and len(waiting) < self.ahead * 2:
+                    waiting.append(asyncio.ensure_future(self.fetch(number, self.size)))
+                    number += 1
+                page = await waiting[0]
+                waiting.popleft()
+                yield self._new(page)
         finally:
-            for task in tasks:
+            for task in waiting:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _one_by_one(self, page: RawPage) -> AsyncIterator[list[Row]]:
         number = 0
@@ -77,22 +103,62 @@ class Walk:
                 raise BadPayload(
                     f"more than {PAGES_MAX} pages; is the list stuck?", advice="tell the connector's author"
                 )
-            page = await self.fetch(number)
+            page = await self.fetch(number, self.size)
             fresh = self._new(page)
             if page.rows and not fresh:
                 raise BadPayload(
                     "the same page came again; the list does not end", advice="tell the connector's author"
                 )
             yield fresh
+        self.cut_short = bool(page.more) and not page.rows
 
     def _new(self, page: RawPage) -> list[Row]:
+        self.numbers += 1
         if page.total is not None:
             self.totals.add(page.total)
         self.rows += len(page.rows)
         fresh = []
+        seen, key = self.seen, self.key
         for row in page.rows:
-            identity = str(row.get(self.key))
-            if identity not in self.seen:
-                self.seen.add(identity)
+            identity = str(row.get(key))
+            if identity not in seen:
+                seen.add(identity)
                 fresh.append(row)
         return fresh
+
+
+async def settled(start: Callable[[], Walk]) -> tuple[list[Row], bool]:
+    """All rows of a list, walked again where rows moved meanwhile; the flag says that nothing was missed.
+
+    A later walk has the newer rows, so its rows win; rows that only an earlier walk saw are kept.
+    """
+    found: dict[str, Row] = {}
+    for _ in range(WALKS_MAX):
+        walk = start()
+        found |= {str(row.get(walk.key)): row async for page in walk.pages() for row in page}
+        if walk.complete:
+            return list(found.values()), True
+    return list(found.values()), False
+
+
+async def together(jobs: Sequence[Awaitable[T]]) -> list[T]:
+    """All results in order; where one fails the others are called off."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def objects(rows: object, where: str) -> list[Row]:
+    """The rows of a list. Raises BadPayload where one is no object: a row is never dropped silently."""
+    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+        raise BadPayload(f"{where}: no list of objects in the answer", advice="base_url may not be the API's root")
+    return rows
+
+
+def total_of(value: object) -> int | None:
+    """The announced number of rows, where it is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -6,10 +6,8 @@ import logging
 import re
 from collections.abc import Iterable
 
-_NAMED = re.compile(
-    r"(?i)((?:access_token|client_secret|refresh_token|tenant_access_token|api_?key|password|token|secret|authorization|key)"
-    r"[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?)[^\s\"'&,}]+"
-)
+_NAMES = r"(?:access|refresh|tenant_access|user)_?token|client_?secret|api[_-]?key|passw(?:or)?d|secret|token|authorization|(?<![\w-])key"
+_NAMED = re.compile(rf"(?i)((?:{_NAMES})[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?)[^\s\"'&,}}]+")
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:

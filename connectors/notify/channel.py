@@ -23,6 +23,7 @@ _MAIL = frozenset({"mailto", "mailtos"})
 #: One address and nothing that could become a second one or a header.
 _ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\%?&]+@[^\s@,;:<>()\[\]\"\\%?&]+\.[^\s@,;:<>()\[\]\"\\%?&.]+")
 _STATUS = re.compile(r"error=(\d{3})")
+_SECOND_URL = re.compile(r"[,\s]\s*[a-zA-Z][\w+.-]*://")
 _SECRET_MIN = 4  # shorter parts of a URL are words like "to" or "v2"
 
 
@@ -39,6 +40,11 @@ class Channel:
     def is_mail(self) -> bool:
         """Can it write to a person by address?"""
         return urlsplit(self._url).scheme.lower() in _MAIL
+
+    def check(self) -> None:
+        """Raise NotSent where the URL is not one to send over. Nothing is sent."""
+        with _overheard():
+            self._opened()
 
     def send(self, notice: Notice, folder: Path, to: str | None = None) -> None:
         """Send; `to` is the address of a person, for mail. `folder` holds the attachments.
@@ -63,9 +69,10 @@ class Channel:
         from connectors.notify.chat_bots import checked
 
         asset = apprise.AppriseAsset(app_id="Huikuan", app_desc="Huikuan", app_url="", image_url_mask="")
-        server = apprise.Apprise.instantiate(self._url, asset=asset) if self._url else None
+        one = self._url and not _SECOND_URL.search(self._url)
+        server = apprise.Apprise.instantiate(self._url, asset=asset) if one else None
         if server is None:
-            raise NotSent("the [[notify]] url is not one that Apprise understands; see docs/notices.md for the forms")
+            raise NotSent("the [[notify]] url is not one URL that Apprise understands; docs/notices.md shows the forms")
         return checked(server)
 
     def _notified(self, server: NotifyBase, message: Message, attachment: Path | None) -> bool:

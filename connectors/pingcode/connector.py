@@ -3,33 +3,44 @@
 Two generations of paths are served: `project` (/v1/project, plural filters, updated_between to the
 second) and `pjm` (/v1/pjm, search by whole days); `auto` finds out. Milestones and phases are work
 items whose type belongs to the group `plan`; the type ids differ from tenant to tenant. The vendor
-ignores unknown filters silently, so every row is held against the bound that was asked for.
+ignores unknown filters silently, so every row is held against the project, the type and the bound that
+were asked for. There is no sort order: lists are walked until as many rows were seen as announced.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 import httpx
-import orjson
 
-from connectors.errors import BadPayload, SourceConfig, SourceError, SourceRefused, SourceUnavailable
-from connectors.http.client import Bearer, Http, Policy, Send, Token, TokenRefused
-from connectors.http.fields import BadRow, rejected
-from connectors.http.paging import RawPage, Row, Walk
+from connectors.errors import BadPayload, SourceError, SourceRefused
+from connectors.http.budget import Sleep
+from connectors.http.client import Bearer, Http, Missing, Policy, Send, Token, TokenRefused, token_answer, token_end
+from connectors.http.fields import BadRow, need_mapping, need_text, rejected, seconds
+from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.pingcode import mapping
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
+from connectors.pingcode.memory import KnownReview, Memory, known_review
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
 
 PAGE = 100
-PROJECTS_AT_ONCE = 20  # the plural filters take up to 20 ids
-GONE = {"100317", "100300", "100304", "100308"}
+AT_ONCE = 20  # the plural filters take up to 20 ids
+#: The vendor says 400 for what is not there (any more); 1003108 is a transition.
+GONE = frozenset({"100002", "100300", "100304", "100308", "100317", "1003108"})
 #: The vendor compares search bounds by whole days, and clocks differ: look back this far.
 OVERLAP = {"project": timedelta(minutes=10), "pjm": timedelta(hours=48)}
+#: What is older than the bound by more than the vendor's rounding was not filtered at all.
+ROUNDING = {"project": timedelta(0), "pjm": timedelta(days=1)}
+PLANNED = ("waterfall", "hybrid")  # the kinds of project that have milestones and phases
+PHASE_NAMES = ("阶段", "phase", "stage")
+KINDS = ("milestone", "phase", "sprint", "release")
+FLAVOURS = ("auto", "project", "pjm")
+BOTH = {"include_deleted": "true", "include_archived": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +55,30 @@ class PingCodeOptions:
     type_names: tuple[str, ...] = ("里程碑", "阶段", "Milestone", "Phase")
     done_states: tuple[str, ...] = ()
     accepted_states: tuple[str, ...] = ()
+    reviews: bool = False
     progress: bool = False
+    reconcile_days: int = 7
     per_minute: int = 180
     concurrency: int = 8
     timeout: float = 30.0
 
 
 @dataclass(slots=True)
-class _Memory:
-    """What the cursor remembers between two nights."""
+class _Pull:
+    """One pull on its way."""
 
-    watermark: int = 0
-    flavour: str = ""
-    types: dict[str, dict[str, str]] = field(default_factory=dict)  # project id -> type id -> name
+    projects: dict[str, Row]
+    memory: Memory
+    since: datetime | None
+    reviewed: Mapping[str, mapping.Review] = field(default_factory=dict)
+    asked_again: set[str] = field(default_factory=set)  # items whose review changed
+    whole: set[str] = field(default_factory=set)  # projects of which every work item was seen
+    missed: bool = False  # rows moved while we walked: the watermark stays where it was
 
-    def dump(self) -> str:
-        return orjson.dumps({"watermark": self.watermark, "flavour": self.flavour, "types": self.types}).decode()
-
-    @classmethod
-    def load(cls, cursor: str | None) -> _Memory:
-        if not cursor:
-            return cls()
-        kept = orjson.loads(cursor)
-        return cls(int(kept["watermark"]), str(kept["flavour"]), dict(kept["types"]))
+    def kind(self, row: Row) -> str | None:
+        """milestone or phase; None: not what was asked for. Raises BadRow where the row does not say."""
+        types = self.memory.types.get(need_text(need_mapping(row, "project"), "id", "project.id"))
+        return None if types is None else types.get(need_text(row, "type"))
 
 
 class PingCode:
@@ -78,19 +90,20 @@ class PingCode:
         options: PingCodeOptions,
         clock: Callable[[], datetime],
         transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self.name, self.options = name, options
-        credentials = Bearer(self._token, clock)
-        policy = Policy(timeout=options.timeout, concurrency=options.concurrency, per_minute=options.per_minute or None)
+        self.name, self.options, self._clock = name, options, clock
+        self._meaning = mapping.Meaning(options.done_states, options.accepted_states)
         self._http = Http(
             options.base_url,
-            credentials,
+            Bearer(self._token, clock),
             clock=clock,
-            policy=policy,
+            sleep=sleep,
+            policy=Policy(timeout=options.timeout, concurrency=options.concurrency, per_minute=options.per_minute or None),
             judge=_judge,
             transport=transport,
             secrets=(options.client_secret,),
-        )
+        )  # fmt: skip
         self._flavour = "" if options.api_flavour == "auto" else options.api_flavour
 
     async def __aenter__(self) -> Self:
@@ -102,198 +115,281 @@ class PingCode:
 
     async def _token(self, send: Send) -> Token:
         """Client credentials, by GET as the vendor wants it; `expires_in` is the moment of expiry."""
-        parameters = {
-            "grant_type": "client_credentials",
-            "client_id": self.options.client_id,
-            "client_secret": self.options.client_secret,
-        }
-        answer = await send(
-            httpx.Request("GET", f"{self.options.base_url.rstrip('/')}/v1/auth/token", params=parameters)
-        )
-        try:
-            body = orjson.loads(answer.content)
-        except orjson.JSONDecodeError:
-            body = {}
-        if answer.status_code == 429 or answer.status_code >= 500:
-            raise SourceUnavailable(
-                f"GET /v1/auth/token: the system failed ({answer.status_code})", where="GET /v1/auth/token"
-            )
-        if not isinstance(body, dict) or "access_token" not in body:
-            raise SourceRefused(
-                f"GET /v1/auth/token: refused ({answer.status_code})",
-                advice="check client_id and client_secret of this connection, and that base_url is the API root before /v1",
-                where="GET /v1/auth/token",
-            )
-        ends = float(body.get("expires_in", 0))
-        return Token(str(body["access_token"]), ends)
+        given = {"client_id": self.options.client_id, "client_secret": self.options.client_secret}
+        url = f"{self.options.base_url.rstrip('/')}/v1/auth/token"
+        answer = await send(httpx.Request("GET", url, params={"grant_type": "client_credentials", **given}))
+        body = token_answer(answer, self._clock)
+        return Token(str(body["access_token"]), token_end(body, self._clock))
 
     # --- what is there ---
 
     async def _area(self) -> str:
         """`/v1/pjm` or `/v1/project`, found out once."""
         if not self._flavour:
-            self._flavour = "pjm"
             try:
                 await self._http.get("/v1/pjm/projects", {"page_size": 1})
-            except SourceRefused as problem:
-                if "(404)" not in str(problem):
-                    raise
+                self._flavour = "pjm"
+            except Missing:
+                await self._http.get("/v1/project/projects", {"page_size": 1})
                 self._flavour = "project"
         return f"/v1/{self._flavour}"
 
-    async def _list(self, path: str, params: Mapping[str, Any]) -> tuple[Walk, list[Row]]:
-        walk = Walk(lambda number: self._page(path, params, number), PAGE, "id", self.options.concurrency)
-        rows = [row async for page in walk.pages() for row in page]
-        return walk, rows
+    def _walk(self, path: str, params: Mapping[str, Any]) -> Walk:
+        async def fetch(number: int, size: int) -> RawPage:
+            body = await self._http.get(path, {**params, "page_index": number, "page_size": size})
+            return _raw_page(body, path, number)
 
-    async def _page(self, path: str, params: Mapping[str, Any], number: int) -> RawPage:
-        body = await self._http.get(path, {**params, "page_index": number, "page_size": PAGE})
-        return _raw_page(body, path, number)
+        return Walk(fetch, PAGE, "id", self.options.concurrency)
 
-    async def _search_page(self, path: str, payload: Mapping[str, Any], number: int) -> RawPage:
-        body = await self._http.post(
-            path, {"mode": "query", "payload": {**payload, "page_index": number, "page_size": PAGE}}
-        )
-        return _raw_page(body, path, number)
+    def _search(self, path: str, payload: Mapping[str, Any]) -> Walk:
+        async def fetch(number: int, size: int) -> RawPage:
+            asked = {"mode": "query", "payload": {**payload, "page_index": number, "page_size": size}}
+            return _raw_page(await self._http.post(path, asked), path, number)
+
+        return Walk(fetch, PAGE, "id", self.options.concurrency)
+
+    async def _rows(self, path: str, params: Mapping[str, Any]) -> list[Row]:
+        rows, _ = await settled(lambda: self._walk(path, params))
+        return rows
 
     async def _projects(self, wanted: Sequence[str]) -> list[Row]:
-        area = await self._area()
-        _, rows = await self._list(f"{area}/projects", {"include_archived": "true", "include_deleted": "true"})
+        """The wanted projects, deleted ones included."""
+        path = f"{await self._area()}/projects"
+        rows = await self._rows(path, BOTH)
+        if any(not isinstance(r.get("id"), str) for r in rows):
+            raise BadPayload(f"{path}: a project without an id", advice="base_url may not be PingCode's API root")
         if not wanted:
-            return [r for r in rows if not r.get("is_deleted")]
-        chosen = [r for r in rows if r.get("identifier") in wanted or r.get("id") in wanted]
-        missing_projects(self.name, wanted, [(str(r.get("identifier")), str(r.get("id"))) for r in rows])
-        return chosen
+            return rows
+        missing_projects(self.name, wanted, [(str(r.get("identifier") or r["id"]), r["id"]) for r in rows])
+        return [r for r in rows if r.get("identifier") in wanted or r["id"] in wanted]
 
     async def check(self) -> Reachability:
-        """Who we are: the team that the application belongs to."""
-        projects = await self._projects(())
+        """Who we are: the team that the application belongs to, and what could be read."""
+        projects = [p for p in await self._projects(()) if not p.get("is_deleted")]
+        missing: tuple[str, ...] = ()
         try:
             team = await self._http.get("/v1/directory/team")
-            account = str(team.get("name", "?"))
-            missing: tuple[str, ...] = ()
+            account = str(team.get("name", "?")) if isinstance(team, dict) else "?"
         except SourceRefused:
             account, missing = "?", ("pcp:read:global:team",)
-        return Reachability(account, len(projects), missing=missing, facts={"api": self._flavour})
+        planned = sum(p.get("type") in PLANNED for p in projects)
+        notes = () if planned or not {"milestone", "phase"} & set(self.options.milestones) else ("NO_PLANNED_PROJECT",)
+        return Reachability(account, len(projects), missing=missing, notes=notes, facts={"api": self._flavour})
 
     # --- the pull ---
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
-        """Changed milestones of the wanted projects; everything on the first pull and on a full one."""
-        memory = _Memory() if request.full else _Memory.load(request.cursor)
-        self._flavour = self._flavour or memory.flavour
-        projects = await self._projects(request.projects)
-        since = None if memory.watermark == 0 else datetime.fromtimestamp(memory.watermark, request.now.tzinfo)
-        if since is not None and since > request.now:
-            since = request.now  # a cursor from the future finds nothing old
-        await self._learn_types(projects, memory)
-        async for page in self._work_items(projects, memory, since):
+        """Changed milestones of the wanted projects; everything on the first pull, a full one, and now and then."""
+        memory = Memory() if request.full else Memory.load(request.cursor)
+        since = memory.since(request.now, timedelta(days=self.options.reconcile_days))
+        found = await self._projects(request.projects)
+        alive = {p["id"]: p for p in found if not p.get("is_deleted")}
+        work = _Pull(alive, memory, since)
+        await self._learn_types(work)
+        await self._learn_reviews(work)
+        async for page in self._work_items(work):
             yield page
-        async for page in self._plans(projects, since):
+        async for page in self._plans(work):
             yield page
-        memory.watermark, memory.flavour = int(request.now.timestamp()), self._flavour
-        yield Page((), cursor=memory.dump(), last=True)
+        # Said last: only now have all kinds of milestones of these projects been seen.
+        yield Page((), snapshot_of=(*sorted(work.whole), *(p["id"] for p in found if p.get("is_deleted"))))
+        yield Page((), cursor=_next_cursor(work, request.now), last=True)
 
-    async def _learn_types(self, projects: Sequence[Row], memory: _Memory) -> None:
+    async def _learn_types(self, work: _Pull) -> None:
         """The ids of milestone and phase types, by project; remembered in the cursor."""
-        if not {"milestone", "phase"} & set(self.options.milestones):
-            return
-        area = await self._area()
-        for project in projects:
-            if project["id"] in memory.types or project.get("type") not in ("waterfall", "hybrid"):
-                continue
-            _, rows = await self._list(f"{area}/work_item/types", {"project_id": project["id"]})
-            plans = {
-                str(r["id"]): str(r["name"])
-                for r in rows
-                if r.get("group") == "plan" and r.get("name") in self.options.type_names
-            }
-            memory.types[str(project["id"])] = plans
+        kinds = {"milestone", "phase"} & set(self.options.milestones)
+        names = repr((sorted(kinds), self.options.type_names))
+        if names != work.memory.names or work.since is None:
+            work.memory.types, work.memory.names = {}, names
+        unknown = [
+            p for i, p in work.projects.items() if kinds and i not in work.memory.types and p.get("type") in PLANNED
+        ]
+        path = f"{await self._area()}/work_item/types"
+        answers = await together([self._rows(path, {"project_id": p["id"]}) for p in unknown])
+        for project, rows in zip(unknown, answers, strict=True):
+            work.memory.types[project["id"]] = self._plan_types(rows, kinds)
 
-    async def _work_items(
-        self, projects: Sequence[Row], memory: _Memory, since: datetime | None
-    ) -> AsyncIterator[Page]:
-        planned = [p for p in projects if memory.types.get(str(p["id"]))]
-        by_id = {str(p["id"]): p for p in planned}
-        for start in range(0, len(planned), PROJECTS_AT_ONCE):
-            some = planned[start : start + PROJECTS_AT_ONCE]
-            kinds = {t: n for p in some for t, n in memory.types[str(p["id"])].items()}
-            for walks, ids in self._walks(some, kinds, since):
-                for walk in walks:
-                    async for rows in walk.pages():
-                        mine = [r for r in rows if str(r.get("type")) in kinds and not _older(r, since, self._flavour)]
-                        yield await self._observed(mine, kinds, by_id, len(rows))
-                if since is None and all(w.complete for w in walks):
-                    yield Page((), snapshot_of=tuple(ids))
+    def _plan_types(self, rows: Sequence[Row], kinds: set[str]) -> dict[str, str]:
+        """Type id -> milestone or phase. Where no name fits, all types of the group `plan`: the vendor marks them."""
+        plan = [r for r in rows if r.get("group") == "plan" and isinstance(r.get("id"), str)]
+        named = [r for r in plan if r.get("name") in self.options.type_names or r["id"] in self.options.type_names]
+        found = {r["id"]: "phase" if str(r.get("name")).lower() in PHASE_NAMES else "milestone" for r in named or plan}
+        return {i: k for i, k in found.items() if k in kinds}
 
-    def _walks(
-        self, projects: Sequence[Row], kinds: Mapping[str, str], since: datetime | None
-    ) -> list[tuple[list[Walk], list[str]]]:
-        """Lists to walk, with the projects they cover: one for many projects in the older generation, one for
-        each project and type, or a search, in the newer."""
-        ids = [str(p["id"]) for p in projects]
-        area, ahead = f"/v1/{self._flavour}/work_items", self.options.concurrency
-        both = {"include_deleted": "true", "include_archived": "true"}
+    # --- work items ---
+
+    async def _work_items(self, work: _Pull) -> AsyncIterator[Page]:
+        planned = [i for i in work.projects if work.memory.types.get(i)]
+        for start in range(0, len(planned), AT_ONCE):
+            ids = planned[start : start + AT_ONCE]
+            async for page in self._items_of(ids, work):
+                yield page
+        work.whole |= set(work.projects) - set(planned)
+        if work.since is not None:
+            work.whole.clear()
+        for item in sorted(work.asked_again):
+            yield await self._once_more(item, work)
+
+    async def _items_of(self, ids: Sequence[str], work: _Pull) -> AsyncIterator[Page]:
         if self._flavour == "project":
-            query: dict[str, Any] = {"project_ids": ",".join(ids), "type_ids": ",".join(kinds), **both}
-            if since is not None:
-                query["updated_between"] = (
-                    f"{int((since - OVERLAP['project']).timestamp())},{int(since.timestamp()) + 10 * 366 * 86400}"
-                )
-            return [([Walk(lambda n: self._page(area, query, n), PAGE, "id", ahead)], ids)]
-        if since is not None:
-            bound = int((since - OVERLAP["pjm"]).timestamp())
-            filters = {"project.id": {"in": ids}, "updated_at": {"gte": bound}}
-            payload = {"filter": filters, "include_deleted": True, "include_archived": True}
-            return [([Walk(lambda n: self._search_page(f"{area}/search", payload, n), PAGE, "id", ahead)], ids)]
-        return [([self._by_type(area, {"project_id": p, "type_id": t, **both}) for t in kinds], [p]) for p in ids]
+            async for page in self._walked(ids, lambda: self._plural(ids, work), work):
+                yield page
+            return
+        if work.since is not None:
+            try:
+                async for page in self._walked(ids, lambda: self._changed(ids, work), work):
+                    yield page
+                return
+            except SourceRefused as problem:
+                if not isinstance(problem, Missing) and "(400" not in str(problem):
+                    raise  # else this version has no search, or not by date: read everything
+        async for page in self._by_type(ids, work):
+            yield page
 
-    def _by_type(self, area: str, query: Mapping[str, Any]) -> Walk:
-        return Walk(lambda number: self._page(area, query, number), PAGE, "id", self.options.concurrency)
+    async def _walked(self, ids: Sequence[str], start: Callable[[], Walk], work: _Pull) -> AsyncIterator[Page]:
+        """One list over many projects, page by page; walked again where rows moved meanwhile."""
+        for _ in range(WALKS_MAX):
+            walk = start()
+            async for rows in walk.pages():
+                yield await self._observed(rows, ids, work)
+            if walk.complete:
+                work.whole |= set(ids)
+                return
+        work.missed = True
 
-    async def _observed(
-        self, rows: Sequence[Row], kinds: Mapping[str, str], projects: Mapping[str, Row], seen: int
-    ) -> Page:
-        good: list[Observation] = []
+    def _plural(self, ids: Sequence[str], work: _Pull) -> Walk:
+        types = {t for i in ids for t in work.memory.types[i]}
+        query: dict[str, Any] = {"project_ids": ",".join(ids), **BOTH}
+        if len(types) <= AT_ONCE:
+            query["type_ids"] = ",".join(sorted(types))
+        if work.since is not None:
+            low = int((work.since - OVERLAP["project"]).timestamp())
+            query["updated_between"] = f"{low},{low + 10 * 366 * 86_400}"
+        return self._walk("/v1/project/work_items", query)
+
+    def _changed(self, ids: Sequence[str], work: _Pull) -> Walk:
+        assert work.since is not None
+        bound = int((work.since - OVERLAP["pjm"]).timestamp())
+        wanted = {"project.id": {"in": list(ids)}, "updated_at": {"gte": bound}}
+        payload = {"filter": wanted, "include_deleted": True, "include_archived": True}
+        return self._search("/v1/pjm/work_items/search", payload)
+
+    async def _by_type(self, ids: Sequence[str], work: _Pull) -> AsyncIterator[Page]:
+        """One list for each project and type, side by side."""
+        lists = [(i, t) for i in ids for t in work.memory.types[i]]
+        starts = [
+            lambda i=i, t=t: self._walk("/v1/pjm/work_items", {"project_id": i, "type_id": t, **BOTH}) for i, t in lists
+        ]
+        answers = await together([settled(s) for s in starts])
+        for (project, _), (rows, _) in zip(lists, answers, strict=True):
+            yield await self._observed(rows, [project], work)
+        torn = {i for (i, _), (_, whole) in zip(lists, answers, strict=True) if not whole}
+        work.whole |= set(ids) - torn
+        work.missed = work.missed or bool(torn)
+
+    async def _observed(self, rows: Sequence[Row], ids: Sequence[str], work: _Pull) -> Page:
+        """The rows that were asked for, with their history; the vendor may have ignored the filters."""
         bad: list[Rejected] = []
+        mine: list[tuple[Row, str]] = []
         for row in rows:
             try:
-                history = await self._history(row)
-                good.append(
-                    mapping.work_item(
-                        self.name, row, kinds, projects, history, self.options.done_states, self.options.accepted_states
-                    )
-                )
+                kind = work.kind(row)
+                if kind is not None and row["project"]["id"] in ids and not self._older(row, work.since):
+                    mine.append((row, kind))
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
-        return Page(tuple(good), tuple(bad), seen=seen)
+        good: list[Observation] = []
+        begun = [n for n, (row, _) in enumerate(mine) if self._has_history(row)]
+        histories = dict(zip(begun, await together([self._history(mine[n][0]) for n in begun]), strict=True))
+        for number, (row, kind) in enumerate(mine):
+            try:
+                good.append(self._item(row, kind, histories.get(number, ()), work))
+            except BadRow as problem:
+                bad.append(rejected(self.name, row, "id", problem))
+        return Page(tuple(good), tuple(bad), seen=len(rows))
+
+    def _item(self, row: Row, kind: str, history: Sequence[Row], work: _Pull) -> Observation:
+        project, review = work.projects[row["project"]["id"]], work.reviewed.get(str(row.get("id")))
+        work.asked_again.discard(str(row.get("id")))
+        return mapping.work_item(self.name, row, kind, project, history, self._meaning, review)
+
+    def _older(self, row: Row, since: datetime | None) -> bool:
+        """A row before the bound that was asked for: the filter was ignored, the row is old news."""
+        if since is None:
+            return False
+        updated = seconds(row, "updated_at")
+        return updated is not None and updated < since - OVERLAP[self._flavour] - ROUNDING[self._flavour]
+
+    def _has_history(self, row: Row) -> bool:
+        """Only what is done is asked for its history, a request each: what is open has nothing to prove."""
+        state = row.get("state")
+        return isinstance(state, dict) and self._meaning.is_done(state) and not row.get("is_deleted") and isinstance(row.get("id"), str)  # fmt: skip
 
     async def _history(self, row: Row) -> list[Row]:
-        """State changes of a done item: who and when. Open items are asked too once they had been done."""
-        state = row.get("state")
-        done = isinstance(state, dict) and state.get("type") in ("completed", "closed")
-        if not done or row.get("is_deleted"):
-            return []
+        """State changes, who and when."""
         try:
-            _, rows = await self._list(f"/v1/{self._flavour}/work_items/{row['id']}/transition_histories", {})
-        except SourceRefused:
-            return []  # gone meanwhile, or no history for this kind: the grade says so
-        return rows
+            return await self._rows(f"/v1/{self._flavour}/work_items/{row['id']}/transition_histories", {})
+        except Missing:
+            return []  # gone meanwhile; a done item without history is unproven
 
-    async def _plans(self, projects: Sequence[Row], since: datetime | None) -> AsyncIterator[Page]:
-        """Sprints, releases and project progress, where wanted."""
+    # --- reviews ---
+
+    async def _learn_reviews(self, work: _Pull) -> None:
+        """Formal reviews of the projects, and which items' review changed. The API has no verdict: see the docs."""
+        if not self.options.reviews:
+            return
+        before = work.memory.reviewed()
+        planned = [i for i in work.projects if work.memory.types.get(i)]
+        asked = [{"principal_type": "work_item", "pilot_id": i} for i in planned]
+        rows = [r for found in await together([self._rows("/v1/reviews", a) for a in asked]) for r in found]
+        known = await together([self._review(r, work.memory.reviews.get(str(r.get("id")))) for r in rows])
+        work.memory.reviews = {str(r.get("id")): k for r, k in zip(rows, known, strict=True)}
+        work.reviewed = work.memory.reviewed()
+        work.asked_again = {i for i in before.keys() | work.reviewed.keys() if before.get(i) != work.reviewed.get(i)}
+
+    async def _review(self, row: Row, before: KnownReview | None) -> KnownReview:
+        updated = row.get("updated_at")
+        if before is not None and before.updated_at == updated:
+            return before
+        path, asked = f"/v1/reviews/{row.get('id')}/principals", {"principal_type": "work_item"}
+        items = [p["principal"]["id"] for p in await self._rows(path, asked) if isinstance(p.get("principal"), dict)]
+        try:
+            return known_review(row, items)
+        except BadRow as problem:
+            raise BadPayload(f"/v1/reviews: {problem.code} {dict(problem.params)}", advice="switch `reviews` off and tell the connector's author") from None  # fmt: skip
+
+    async def _once_more(self, item: str, work: _Pull) -> Page:
+        """An item that did not change, but whose review did."""
+        try:
+            row = await self._http.get(f"/v1/{self._flavour}/work_items/{item}", BOTH)
+        except Missing:
+            return Page(())
+        if not isinstance(row, dict):
+            raise BadPayload("/work_items: not an object", advice="base_url may not be PingCode's API root")
+        again = _Pull(work.projects, work.memory, None, work.reviewed)
+        return await self._observed([row], list(work.projects), again)
+
+    # --- sprints, releases, progress ---
+
+    async def _plans(self, work: _Pull) -> AsyncIterator[Page]:
+        """Sprints, releases and project progress, where wanted; short lists, read whole each time."""
         lists = {"sprint": ("sprints", mapping.sprint), "release": ("versions", mapping.release)}
-        bound = {} if since is None else {"updated_between": f"{int((since - OVERLAP['pjm']).timestamp())},"}
-        for project in projects:
-            for kind, (path, build) in lists.items():
-                if kind in self.options.milestones:
-                    yield await self._plan(project, path, bound, build)
+        wanted = [lists[k] for k in self.options.milestones if k in lists]
+        for some in _batches(list(work.projects.values()), self.options.concurrency * 4):
+            for page in await together([self._plan(p, path, build, work) for p in some for path, build in wanted]):
+                yield page
             if self.options.progress:
-                counts = await self._http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
-                yield self._measured(project, counts)
+                for page in await together([self._measured(p) for p in some]):
+                    yield page
 
-    async def _plan(self, project: Row, path: str, bound: Mapping[str, str], build: mapping.Build) -> Page:
-        _, rows = await self._list(f"/v1/{self._flavour}/projects/{project['id']}/{path}", bound)
+    async def _plan(self, project: Row, path: str, build: mapping.Build, work: _Pull) -> Page:
+        url = f"/v1/{self._flavour}/projects/{project['id']}/{path}"
+        try:
+            rows, whole = await settled(lambda: self._walk(url, {}))
+        except Missing:
+            return Page(())  # this kind of project has none
+        if not whole:
+            work.whole.discard(project["id"])
         good: list[Observation] = []
         bad: list[Rejected] = []
         for row in rows:
@@ -303,33 +399,35 @@ class PingCode:
                 bad.append(rejected(self.name, row, "id", problem))
         return Page(tuple(good), tuple(bad), seen=len(rows))
 
-    def _measured(self, project: Row, counts: Any) -> Page:
+    async def _measured(self, project: Row) -> Page:
+        counts = await self._http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
         try:
             return Page((mapping.progress(self.name, project, counts),), seen=1)
         except BadRow as problem:
-            return Page((), (rejected(self.name, project, "id", problem),), seen=1)
+            return Page((), (rejected(self.name, project, "id", problem, "project:"),), seen=1)
+
+
+def _batches(rows: list[Row], size: int) -> list[list[Row]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _next_cursor(work: _Pull, now: datetime) -> str:
+    memory = work.memory
+    if not work.missed:
+        moment = int(now.timestamp())
+        memory.watermark, memory.full_at = moment, moment if work.since is None else memory.full_at
+    return memory.dump()
 
 
 def _raw_page(body: object, path: str, number: int) -> RawPage:
-    if not isinstance(body, dict) or not isinstance(body.get("values"), list):
+    if not isinstance(body, dict) or "values" not in body:
         raise BadPayload(f"{path}: no list of values in the answer", advice="base_url may not be PingCode's API root")
     if body.get("page_index", number) != number:
         raise BadPayload(
             f"{path}: asked for page {number}, got {body.get('page_index')}",
             advice="tell the vendor; the walk stops rather than loop",
         )
-    total = body.get("total")
-    return RawPage([r for r in body["values"] if isinstance(r, dict)], total if isinstance(total, int) else None)
-
-
-def _older(row: Row, since: datetime | None, flavour: str) -> bool:
-    """A row before the bound that was asked for: the filter was ignored, the row is old news."""
-    updated = row.get("updated_at")
-    return (
-        since is not None
-        and isinstance(updated, int)
-        and updated < int((since - OVERLAP[flavour] - timedelta(days=1)).timestamp())
-    )
+    return RawPage(objects(body["values"], path), total_of(body.get("total")))
 
 
 def _judge(status: int, body: Any, headers: Mapping[str, str]) -> SourceError | None:
@@ -342,8 +440,10 @@ def _judge(status: int, body: Any, headers: Mapping[str, str]) -> SourceError | 
         return SourceRefused(
             "client_id or client_secret is wrong (100024)", advice="check the credentials of this connection"
         )
-    if status == 400 and code in GONE:
-        return SourceRefused(f"it is gone (code {code})", advice="the object was deleted or moved")
+    if status in (400, 404) and code in GONE:
+        return Missing(
+            f"it is not there ({status}, code {code})", advice="the object was deleted or moved, or base_url is wrong"
+        )
     if status == 400 and code:
         return SourceRefused(
             f"refused (400, code {code})",
@@ -358,14 +458,20 @@ def build(
     *,
     clock: Callable[[], datetime],
     transport: httpx.AsyncBaseTransport | None = None,
+    sleep: Sleep = asyncio.sleep,
 ) -> PingCode:
     """A PingCode source from checked options."""
-    values = checked_options(name, CONNECTOR, options)
-    if values.get("api_flavour", "auto") not in ("auto", "project", "pjm"):
-        raise SourceConfig(
-            f"[connections.{name}] api_flavour is {values['api_flavour']!r}", advice="auto, project or pjm"
-        )
-    return PingCode(name, PingCodeOptions(**values), clock, transport)
+    values = PingCodeOptions(**checked_options(name, CONNECTOR, options))
+    one_of(name, "api_flavour", values.api_flavour, FLAVOURS)
+    for kind in values.milestones:
+        one_of(name, "milestones", kind, KINDS)
+    return PingCode(name, values, clock, transport, sleep)
+
+
+def _fake() -> object:
+    from connectors.pingcode.fake import PingCodeFake
+
+    return PingCodeFake()
 
 
 CONNECTOR = ConnectorInfo(
@@ -380,14 +486,19 @@ CONNECTOR = ConnectorInfo(
         Option(
             "type_names",
             default=("里程碑", "阶段", "Milestone", "Phase"),
-            help="names of the work-item types of group plan that count",
+            help="names or ids of the work-item types of group plan that count; where none fits, all of the group",
         ),
-        Option("done_states", default=(), help="names of states that mean done; none: states of type completed"),
-        Option("accepted_states", default=(), help="names of states that mean the customer accepted"),
+        Option("done_states", default=(), help="names or ids of states that mean done; none: states of type completed"),
+        Option("accepted_states", default=(), help="names or ids of states that mean the customer accepted"),
+        Option(
+            "reviews", default=False, help="a completed formal review counts as acceptance (the API tells no verdict)"
+        ),
         Option("progress", default=False, help="also read each project's percentage"),
+        Option("reconcile_days", default=7, help="every so many days read everything, not only what changed"),
         Option("per_minute", default=180, help="our own limit of requests a minute (the vendor's is 200); 0: none"),
         Option("concurrency", default=8, help="requests at once, at most 16"),
         Option("timeout", default=30.0, help="seconds to wait for one answer"),
     ),
     build=build,
+    fake=_fake,
 )

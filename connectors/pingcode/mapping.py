@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
-from connectors.http.fields import BadRow, need_mapping, need_text, seconds
+from connectors.http.fields import (
+    BadRow,
+    flag,
+    need_mapping,
+    need_text,
+    seconds,
+    text_or_none,
+    unknown_fields,
+    wrong_type,
+)
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
 
@@ -13,6 +25,8 @@ Row = dict[str, Any]
 Build = Callable[[str, Row, Row], Observation]
 
 STATE_TYPES = ("pending", "in_progress", "completed", "closed")
+#: The record's own completion date and the history agree where they are this close.
+SAME_MOMENT = timedelta(minutes=2)
 KNOWN = frozenset(
     "id url project identifier short_id html_url title type state assignee priority start_at end_at completed_at parent_id parent "
     "phase sprint version versions board entry swimlane description story_points estimated_workload remaining_workload properties "
@@ -20,80 +34,162 @@ KNOWN = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a tenant's states mean, by name or id; nothing: `completed` is done and no state is an acceptance."""
+
+    done: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+
+    def is_accepted(self, state: Mapping[str, Any]) -> bool:
+        """Does the customer's acceptance stand behind this state?"""
+        return bool(self.accepted) and (state.get("name") in self.accepted or state.get("id") in self.accepted)
+
+    def is_done(self, state: Mapping[str, Any]) -> bool:
+        """An accepted milestone is a done one."""
+        if self.is_accepted(state):
+            return True
+        if self.done:
+            return state.get("name") in self.done or state.get("id") in self.done
+        return state.get("type") == "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A completed formal review of a work item."""
+
+    at: datetime
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Since when an item is done, by whom, and how we know."""
+
+    at: datetime | None = None
+    by: str | None = None
+    date: Provenance = Provenance.ABSENT
+    proven: bool = False
+    accepted_at: datetime | None = None
+
+
+NOT_DONE = _Done()
+
+
 def _person(value: object) -> str | None:
-    return str(value.get("display_name") or value.get("name") or value.get("id")) if isinstance(value, dict) else None
-
-
-def _state(row: Mapping[str, Any], done_states: Sequence[str]) -> tuple[str, bool]:
-    state = need_mapping(row, "state")
-    kind, name = need_text(state, "type"), need_text(state, "name")
-    if kind not in STATE_TYPES:
-        raise BadRow("STATE_UNKNOWN", field="state.type", found=kind, expected=", ".join(STATE_TYPES))
-    return name, name in done_states if done_states else kind == "completed"
+    if not isinstance(value, dict):
+        return None
+    name = value.get("display_name") or value.get("name") or value.get("id")
+    return name if isinstance(name, str) else None
 
 
 def work_item(
     connection: str,
     row: Row,
-    kinds: Mapping[str, str],
-    projects: Mapping[str, Row],
+    kind: str,
+    project: Row,
     history: Sequence[Row],
-    done_states: Sequence[str],
-    accepted_states: Sequence[str],
+    meaning: Meaning,
+    review: Review | None = None,
 ) -> Observation:
     """A milestone or phase. Raises BadRow where a proof field is missing or of another type."""
-    identity, title = need_text(row, "id"), need_text(row, "title")
-    state, done = _state(row, done_states)
-    own = need_mapping(row, "project")
-    project = projects.get(need_text(own, "id"), own)
-    changes = tuple(_change(h, done_states) for h in sorted(history, key=lambda h: h.get("created_at", 0)))
-    reached = next((c for c in reversed(changes) if c.done), None) if done and changes and changes[-1].done else None
-    completed = seconds(row, "completed_at")
-    by = reached.by if reached else None
+    state = _state(row)
+    changes, steps = _history(history, meaning) if history else ((), [])
+    done = meaning.is_done(state)
+    how = _done(row, changes, steps, meaning) if done else NOT_DONE
+    reviewed = review if done else None
+    by = reviewed.by if reviewed and reviewed.by else how.by
+    deleted = flag(row, "is_deleted")
     return Observation(
         connection=connection,
         project_id=str(project["id"]),
         project_key=str(project.get("identifier") or project["id"]),
         project_name=str(project.get("name", "")),
-        milestone_id=identity,
-        kind=kinds.get(str(row.get("type")), "milestone"),
-        name=title,
-        state=state,
+        milestone_id=need_text(row, "id"),
+        kind=kind,
+        name=need_text(row, "title"),
+        state=str(state["name"]),
         done=done,
-        accepted=state in accepted_states,
-        done_at=(completed or (reached.at if reached else seconds(row, "updated_at"))) if done else None,
+        accepted=reviewed is not None or (done and meaning.is_accepted(state)),
+        accepted_at=reviewed.at if reviewed else how.accepted_at,
+        done_at=how.at,
         done_by=by,
         planned_at=seconds(row, "end_at"),
         updated_at=seconds(row, "updated_at"),
-        deleted=bool(row.get("is_deleted")),
-        archived=bool(row.get("is_archived")),
-        url=row.get("html_url") if isinstance(row.get("html_url"), str) else None,
-        grade=EvidenceGrade.HISTORY if reached and by else EvidenceGrade.STATE,
-        date_provenance=_date_from(done=done, completed=completed is not None, reached=reached is not None),
-        person_provenance=Provenance.HISTORY if by else Provenance.ABSENT,
+        deleted=deleted,
+        archived=flag(row, "is_archived"),
+        url=text_or_none(row, "html_url"),
+        grade=_grade(how, reviewed),
+        date_provenance=how.date,
+        person_provenance=Provenance.NATIVE if reviewed and reviewed.by else Provenance.HISTORY if by else Provenance.ABSENT,
         history=changes,
-        unproven=done and reached is None,
-        extra={k: v for k, v in row.items() if k not in KNOWN},
+        unproven=done and not how.proven and reviewed is None and not deleted,
+        extra=unknown_fields(row, KNOWN),
+    )  # fmt: skip
+
+
+def _state(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    state = need_mapping(row, "state")
+    kind = need_text(state, "type", "state.type")
+    need_text(state, "name", "state.name")
+    if kind not in STATE_TYPES:
+        raise BadRow("STATE_UNKNOWN", field="state.type", found=kind, expected=", ".join(STATE_TYPES))
+    return state
+
+
+def _history(rows: Sequence[Row], meaning: Meaning) -> tuple[tuple[StateChange, ...], list[Mapping[str, Any]]]:
+    """State changes in their order, and the states they led to."""
+    read = []
+    for row in rows:
+        to, at = need_mapping(row, "to_state"), seconds(row, "created_at", "transition.created_at")
+        if at is None:
+            raise BadRow("PROOF_FIELD_MISSING", field="transition.created_at")
+        name = to.get("name")
+        change = StateChange(
+            at, meaning.is_done(to), _person(row.get("created_by")), None if name is None else str(name)
+        )
+        read.append((change, to))
+    read.sort(key=lambda pair: pair[0].at)
+    return tuple(c for c, _ in read), [to for _, to in read]
+
+
+def _done(
+    row: Mapping[str, Any], changes: Sequence[StateChange], steps: Sequence[Mapping[str, Any]], meaning: Meaning
+) -> _Done:
+    """The first of the last unbroken run of done states: since then it has been done.
+
+    A bulk change leaves no history. Then the item is done by its own account only, and a person must look.
+    """
+    completed, updated = seconds(row, "completed_at"), seconds(row, "updated_at")
+    run = _last_run(changes)
+    if not run:
+        date = Provenance.NATIVE if completed else Provenance.FIRST_OBSERVED
+        return _Done(completed or updated, None, date)
+    first = run[0]
+    agrees = completed is not None and abs(completed - first.at) <= SAME_MOMENT
+    signed = [c.at for c, to in zip(changes, steps, strict=True) if c in run and meaning.is_accepted(to)]
+    return _Done(
+        completed if agrees else first.at,
+        first.by,
+        Provenance.NATIVE if agrees else Provenance.HISTORY,
+        proven=True,
+        accepted_at=signed[0] if signed and signed[0] != first.at else None,
     )
 
 
-def _date_from(*, done: bool, completed: bool, reached: bool) -> Provenance:
-    if not done:
-        return Provenance.ABSENT
-    if completed:
-        return Provenance.NATIVE
-    return Provenance.HISTORY if reached else Provenance.FIRST_OBSERVED
+def _last_run(changes: Sequence[StateChange]) -> list[StateChange]:
+    run: list[StateChange] = []
+    for change in reversed(changes):
+        if not change.done:
+            break
+        run.insert(0, change)
+    return run
 
 
-def _change(row: Row, done_states: Sequence[str]) -> StateChange:
-    to = need_mapping(row, "to_state")
-    at = seconds(row, "created_at")
-    if at is None:
-        raise BadRow("PROOF_FIELD_MISSING", field="transition.created_at")
-    name = str(to.get("name", ""))
-    return StateChange(
-        at, name in done_states if done_states else to.get("type") == "completed", _person(row.get("created_by")), name
-    )
+def _grade(how: _Done, review: Review | None) -> EvidenceGrade:
+    if review is not None and review.by:
+        return EvidenceGrade.REVIEW
+    return EvidenceGrade.HISTORY if how.proven and how.by else EvidenceGrade.STATE
 
 
 def _plan(connection: str, row: Row, project: Row, kind: str, state: str, **proof: Any) -> Observation:
@@ -107,9 +203,15 @@ def _plan(connection: str, row: Row, project: Row, kind: str, state: str, **proo
         name=need_text(row, "name"),
         state=state,
         updated_at=seconds(row, "updated_at"),
-        url=row.get("html_url") if isinstance(row.get("html_url"), str) else None,
+        url=text_or_none(row, "html_url"),
         **proof,
     )
+
+
+def _date_from(*, done: bool, stated: bool) -> Provenance:
+    if not done:
+        return Provenance.ABSENT
+    return Provenance.NATIVE if stated else Provenance.FIRST_OBSERVED
 
 
 def sprint(connection: str, row: Row, project: Row) -> Observation:
@@ -124,39 +226,41 @@ def sprint(connection: str, row: Row, project: Row) -> Observation:
         done_at=(completed or seconds(row, "updated_at")) if done else None,
         planned_at=seconds(row, "end_at"),
         unproven=done and completed is None,
-        date_provenance=_date_from(done=done, completed=completed is not None, reached=False),
+        date_provenance=_date_from(done=done, stated=completed is not None),
     )  # fmt: skip
 
 
 def release(connection: str, row: Row, project: Row) -> Observation:
     """A release is done in a stage of type `published`; the stage's date is typed in by a person."""
     stage = need_mapping(row, "stage")
-    done = need_text(stage, "type") == "published"
-    reached = seconds(row, "operate_at")
-    share = row.get("progress")
+    kind = need_text(stage, "type", "stage.type")
+    if kind not in ("pending", "in_progress", "published"):
+        raise BadRow("STATE_UNKNOWN", field="stage.type", found=kind, expected="pending, in_progress, published")
+    done, reached, share = kind == "published", seconds(row, "operate_at"), row.get("progress")
     return _plan(
         connection, row, project, "release", str(stage.get("name", "")),
         done=done,
         done_at=(reached or seconds(row, "updated_at")) if done else None,
         planned_at=seconds(row, "end_at"),
-        percent_bp=_basis_points(share) if share is not None else None,
-        percent_provenance=Provenance.CHILDREN if share is not None else Provenance.ABSENT,
-        date_provenance=_date_from(done=done, completed=reached is not None, reached=False),
+        percent_bp=None if share is None else _basis_points(share),
+        percent_provenance=Provenance.ABSENT if share is None else Provenance.CHILDREN,
+        date_provenance=_date_from(done=done, stated=reached is not None),
     )  # fmt: skip
 
 
 def _basis_points(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+    """Percent as the source wrote it, exactly; 33.33 is 3333."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_type("progress", value, "a number")
+    if not 0 <= value <= 100:
         raise BadRow("PERCENT_RANGE", field="progress", found=repr(value)[:40])
-    return int(value * 100)
+    return int(Fraction(str(value)) * 100)
 
 
 def progress(connection: str, project: Row, answer: Any) -> Observation:
     """The share of completed work items of a project, as a milestone of kind `project`."""
     counts = need_mapping(answer if isinstance(answer, dict) else {}, "work_item")
-    total, done = counts.get("total"), counts.get("completed_count")
-    if not isinstance(total, int) or not isinstance(done, int):
-        raise BadRow("PROOF_FIELD_TYPE", field="work_item", found=repr(counts)[:60], expected="counts")
+    total, done = _count(counts, "total"), _count(counts, "completed_count")
     if not 0 <= done <= total:
         raise BadRow("PERCENT_RANGE", field="completed_count", found=f"{done} of {total}")
     share = done * 10_000 // total if total else 0
@@ -176,3 +280,12 @@ def progress(connection: str, project: Row, answer: Any) -> Observation:
         date_provenance=Provenance.FIRST_OBSERVED,
         percent_provenance=Provenance.CHILDREN,
     )
+
+
+def _count(row: Mapping[str, Any], name: str) -> int:
+    value = row.get(name)
+    if value is None:
+        raise BadRow("PROOF_FIELD_MISSING", field=name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type(name, value, "a count")
+    return value

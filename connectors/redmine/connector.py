@@ -1,36 +1,37 @@
 """Redmine as a source.
 
-A version carries neither a percentage nor a date of closing, and its `updated_on` does not move with its
-issues: the percentage is computed from the issues as Redmine's own model does, and what changed is found
-through the issues. Only `status.is_closed` tells an open issue from a closed one - a reopened issue
-keeps its `closed_on`. Lists hide closed issues unless asked with `status_id=*`.
+A version's `updated_on` does not move with its issues, an issue that leaves a version or is deleted leaves
+no trace in the list of changes. So every version is looked at each night: the first page of its issues
+comes with their number, and a small version is known whole by that. Only larger ones are read further,
+when an issue changed or the number did. What did not change since the last pull is not told again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import difflib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any, Self
 
 import httpx
+import orjson
 
-from connectors.errors import BadPayload, SourceRefused
-from connectors.http.client import ApiKey, Http, Policy
-from connectors.http.fields import BadRow, instant, need_mapping, need_text, rejected
-from connectors.http.paging import RawPage, Row, Walk
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
-from models.domain.contracts import EvidenceGrade
-from models.domain.observations import Observation, Page, Provenance, Rejected, StateChange
+from connectors.errors import BadPayload, SourceConfig
+from connectors.http.budget import Sleep
+from connectors.http.client import ApiKey, Http, Missing, Policy
+from connectors.http.fields import BadRow, instant, rejected
+from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.redmine import mapping
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
+from models.domain.observations import Observation, Page, Rejected, StateChange
 from models.ports import PullRequest, Reachability
 
 PAGE = 100  # more is cut to 100 silently
 OVERLAP = timedelta(minutes=10)
-KNOWN_VERSION = frozenset(
-    "id project name description status due_date sharing wiki_page_title estimated_hours spent_hours custom_fields created_on updated_on".split()
-)
+RULES = ("closed", "all_issues_closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,42 @@ class RedmineOptions:
     concurrency: int = 4
     timeout: float = 30.0
 
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The trackers whose issues are milestones."""
+        return tuple(m.partition(":")[2] for m in self.milestones if m.startswith("issue:"))
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the cursor remembers: when the last pull was, and a sign for each milestone that was told."""
+
+    since: int = 0
+    told: dict[str, str] = field(default_factory=dict)  # milestone id -> "number of issues:sign"
+
+    def dump(self) -> str:
+        return orjson.dumps({"since": self.since, "told": self.told}).decode()
+
+    @classmethod
+    def load(cls, request: PullRequest) -> _Memory:
+        """An unreadable cursor is none."""
+        try:
+            kept = orjson.loads(request.cursor or "null")
+        except orjson.JSONDecodeError:
+            kept = None
+        if request.full or not isinstance(kept, dict) or not isinstance(kept.get("told"), dict):
+            return cls()
+        since = kept.get("since")
+        return cls(min(since, int(request.now.timestamp())) if isinstance(since, int) else 0, kept["told"])
+
+
+@dataclass(slots=True)
+class _Project:
+    """One project of a pull: its row, and what changed in it since the last."""
+
+    row: Row
+    moved: frozenset[str] | None  # versions with a changed issue; None: not known, look at all
+
 
 class Redmine:
     """One Redmine."""
@@ -55,13 +92,20 @@ class Redmine:
         options: RedmineOptions,
         clock: Callable[[], datetime],
         transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.name, self.options = name, options
-        policy = Policy(timeout=options.timeout, concurrency=options.concurrency, per_minute=options.per_minute or None)
-        key = ApiKey("X-Redmine-API-Key", options.api_key)
+        self._url = options.base_url.rstrip("/")
+        self._closed: frozenset[str] = frozenset()
         self._http = Http(
-            options.base_url, key, clock=clock, policy=policy, transport=transport, secrets=(options.api_key,)
-        )
+            options.base_url,
+            ApiKey("X-Redmine-API-Key", options.api_key),
+            clock=clock,
+            sleep=sleep,
+            policy=Policy(timeout=options.timeout, concurrency=options.concurrency, per_minute=options.per_minute or None),
+            transport=transport,
+            secrets=(options.api_key,),
+        )  # fmt: skip
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -70,236 +114,230 @@ class Redmine:
     async def __aexit__(self, *exc: object) -> None:
         await self._http.__aexit__(*exc)
 
+    # --- what is there ---
+
     def _walk(self, path: str, name: str, params: Mapping[str, Any]) -> Walk:
-        async def fetch(number: int) -> RawPage:
-            body = await self._http.get(path, {**params, "offset": number * PAGE, "limit": PAGE})
-            if not isinstance(body, dict) or not isinstance(body.get(name), list):
-                raise BadPayload(
-                    f"{path}: no {name} in the answer", advice="base_url must be Redmine's application root"
-                )
-            return RawPage(body[name], body.get("total_count"))
+        async def fetch(number: int, size: int) -> RawPage:
+            body = await self._http.get(path, {**params, "offset": number * size, "limit": size})
+            return RawPage(_listed(body, name, path), total_of(body.get("total_count")))
 
         return Walk(fetch, PAGE, "id", self.options.concurrency)
 
+    async def _all(self, path: str, name: str, params: Mapping[str, Any]) -> list[Row]:
+        """A list of which no row may be missing. Raises BadPayload where it does not come to rest."""
+        rows, whole = await settled(lambda: self._walk(path, name, params))
+        if not whole:
+            raise BadPayload(
+                f"{path}: the list kept moving while it was read", advice="pull again when fewer people are at work"
+            )
+        return rows
+
+    async def _account(self) -> Row:
+        """Who the key belongs to. Asked first: with a bad key an open Redmine shows only what all may see."""
+        body = await self._http.get("/users/current.json")
+        user = body.get("user") if isinstance(body, dict) else None
+        if not isinstance(user, dict):
+            raise BadPayload("/users/current.json: no user in the answer", advice="base_url must be Redmine's root")
+        return user
+
     async def _projects(self, wanted: Sequence[str]) -> list[Row]:
-        rows = [row async for page in self._walk("/projects.json", "projects", {}).pages() for row in page]
+        rows, _ = await settled(lambda: self._walk("/projects.json", "projects", {}))
+        if any("id" not in r for r in rows):
+            raise BadPayload("/projects.json: a project without an id", advice="base_url must be Redmine's root")
         if not wanted:
             return rows
-        missing_projects(self.name, wanted, [(str(r["identifier"]), str(r["id"])) for r in rows])
-        return [r for r in rows if r["identifier"] in wanted or str(r["id"]) in wanted]
+        missing_projects(self.name, wanted, [(str(r.get("identifier") or r["id"]), str(r["id"])) for r in rows])
+        return [r for r in rows if r.get("identifier") in wanted or str(r["id"]) in wanted]
+
+    async def _learn_closed(self) -> None:
+        """The statuses that count as closed: journals name statuses by id only."""
+        body = await self._http.get("/issue_statuses.json")
+        rows = _listed(body, "issue_statuses", "/issue_statuses.json")
+        self._closed = frozenset(str(s.get("id")) for s in rows if s.get("is_closed"))
 
     async def check(self) -> Reachability:
         """The account behind the key, and what it sees."""
-        body = await self._http.get("/users/current.json")
-        user = need_mapping(body if isinstance(body, dict) else {}, "user")
+        user = await self._account()
+        await self._tracker_ids()
         return Reachability(str(user.get("login") or user.get("id")), len(await self._projects(())))
 
+    # --- the pull ---
+
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
-        """Versions of every wanted project, recomputed where an issue moved; issues of trackers by their change."""
-        since = None if request.full or not request.cursor else datetime.fromtimestamp(int(request.cursor), UTC)
-        for project in await self._projects(request.projects):
-            if "version" in self.options.milestones:
-                async for page in self._versions(project, since):
+        """Versions and tracked issues that changed; and for each project, which of them are still there."""
+        memory, told = _Memory.load(request), dict[str, str]()
+        await self._account()
+        projects = await self._projects(request.projects)
+        await self._learn_closed()
+        trackers = await self._tracker_ids()
+        since = datetime.fromtimestamp(memory.since, UTC) - OVERLAP if memory.since else None
+        for start in range(0, len(projects), self.options.concurrency or 1):
+            some = projects[start : start + (self.options.concurrency or 1)]
+            for pages in await together([self._project(p, since, memory, told, trackers) for p in some]):
+                for page in pages:
                     yield page
-            async for page in self._tracked(project, since):
-                yield page
-        yield Page((), cursor=str(int(request.now.timestamp())), last=True)
+        yield Page((), cursor=_Memory(int(request.now.timestamp()), told).dump(), last=True)
+
+    async def _project(
+        self, row: Row, since: datetime | None, memory: _Memory, told: dict[str, str], trackers: str
+    ) -> list[Page]:
+        pages, alive = [], set[str]()
+        if "version" in self.options.milestones:
+            pages.append(await self._versions(row, since, memory, told, alive))
+        if trackers:
+            pages.append(await self._tracked(row, trackers, memory, told, alive))
+        # "version:" alone says that versions were looked at, even where none is left.
+        kinds = {"version:"} if "version" in self.options.milestones else set()
+        kinds |= {"issue:"} if trackers else set()
+        return [*pages, Page((), project_id=str(row["id"]), alive=tuple(sorted(alive | kinds)))]
 
     # --- versions ---
 
-    async def _versions(self, project: Row, since: datetime | None) -> AsyncIterator[Page]:
-        """All versions of a project (the list has no pages), with the issues of those that may have moved."""
-        body = await self._http.get(f"/projects/{project['id']}/versions.json")
-        versions = [v for v in body.get("versions", []) if isinstance(v, dict)] if isinstance(body, dict) else []
-        issues = await self._issues(project, since)
-        moved = {str(i["fixed_version"]["id"]) for i in issues if isinstance(i.get("fixed_version"), dict)}
+    async def _versions(
+        self, project: Row, since: datetime | None, memory: _Memory, told: dict[str, str], alive: set[str]
+    ) -> Page:
+        """The project's own versions; the list, which has no pages, also names those that others share with it."""
+        path = f"/projects/{project['id']}/versions.json"
+        try:
+            found = _listed(await self._http.get(path), "versions", path)
+        except Missing:
+            return Page(())  # the project went meanwhile; its absence from the list will tell
+        own = [v for v in found if _owner(v) in (None, str(project["id"]))]
+        alive |= {f"version:{v.get('id')}" for v in own}
+        here = _Project(project, await self._moved(project, since))
         good: list[Observation] = []
         bad: list[Rejected] = []
-        for version in versions:
-            own = [i for i in issues if _version_of(i) == str(version.get("id"))]
-            if since is not None:
-                if str(version.get("id")) not in moved and not _touched(version, since):
-                    continue
-                own = await self._issues(project, None, version)
-            try:
-                good.append(await self._version(version, project, own))
-            except BadRow as problem:
-                bad.append(rejected(self.name, version, "id", problem))
-        # Removed issues leave no trace in an incremental list; the versions list itself is always whole.
-        alive = tuple(f"version:{v.get('id')}" for v in versions)
-        yield Page(tuple(good), tuple(bad), project_id=str(project["id"]), seen=len(issues))
-        yield Page((), project_id=str(project["id"]), alive=alive)
+        seen = 0
+        for version, answer in zip(own, await together([self._look(v, here, memory, told) for v in own]), strict=True):
+            told_of, issues = answer
+            seen += 1 + issues
+            if isinstance(told_of, BadRow):
+                bad.append(rejected(self.name, version, "id", told_of, "version:"))
+            elif told_of is not None:
+                good.append(told_of)
+        return Page(tuple(good), tuple(bad), project_id=str(project["id"]), seen=seen)
 
-    async def _issues(self, project: Row, since: datetime | None, version: Row | None = None) -> list[Row]:
-        params: dict[str, Any] = {
-            "project_id": project["id"],
-            "subproject_id": "!*",
-            "status_id": "*",
-            "sort": "updated_on:asc,id:asc",
-        }
-        if since is not None:
-            params["updated_on"] = f">={(since - OVERLAP).strftime('%Y-%m-%dT%H:%M:%SZ')}"
-        if version is not None:
-            params["fixed_version_id"] = version["id"]
-        for _ in range(3):  # rows may move while we walk; then once more
-            walk = self._walk("/issues.json", "issues", params)
-            rows = [row async for page in walk.pages() for row in page]
-            if walk.complete:
-                return rows
-        raise BadPayload(
-            "/issues.json: the list kept moving while it was read", advice="pull again when fewer people are at work"
-        )
+    async def _moved(self, project: Row, since: datetime | None) -> frozenset[str] | None:
+        """The versions that have an issue which changed."""
+        if since is None:
+            return None
+        asked = {"project_id": project["id"], "updated_on": f">={since.strftime('%Y-%m-%dT%H:%M:%SZ')}"}
+        rows, whole = await settled(lambda: self._issues(asked))
+        return frozenset(str(i["fixed_version"].get("id")) for i in rows if isinstance(i.get("fixed_version"), dict)) if whole else None  # fmt: skip
+
+    def _issues(self, asked: Mapping[str, Any]) -> Walk:
+        """Lists hide closed issues unless asked with `status_id=*`."""
+        return self._walk("/issues.json", "issues", {**asked, "status_id": "*", "sort": "id"})
+
+    async def _look(
+        self, version: Row, project: _Project, memory: _Memory, told: dict[str, str]
+    ) -> tuple[Observation | BadRow | None, int]:
+        """What there is to tell of a version; None: nothing new. With the number of its issues."""
+        key = f"version:{version.get('id')}"
+        asked = {"fixed_version_id": version.get("id")}
+        before = memory.told.get(key, "")
+        first = await self._issues(asked).fetch(0, PAGE)
+        if first.total is None or first.total > len(first.rows):
+            shared = version.get("sharing") not in (None, "none")
+            known = project.moved is not None and str(version.get("id")) not in project.moved and not shared
+            if known and before.partition(":")[0] == str(first.total) and before.endswith(_sign(version)):
+                told[key] = before
+                return None, first.total or 0
+            issues = await self._all("/issues.json", "issues", {**asked, "status_id": "*", "sort": "id"})
+        else:
+            issues = first.rows
+        told[key] = f"{len(issues)}:{_sign(version, issues)}:{_sign(version)}"
+        if told[key] == before:
+            return None, len(issues)
+        try:
+            return await self._version(version, project.row, issues), len(issues)
+        except BadRow as problem:
+            told.pop(key)
+            return problem, len(issues)
 
     async def _version(self, row: Row, project: Row, issues: Sequence[Row]) -> Observation:
-        """A version as a milestone. Raises BadRow where a proof field is missing or of another type."""
-        status = need_text(row, "status")
-        if status not in ("open", "locked", "closed"):
-            raise BadRow("STATE_UNKNOWN", field="status", found=status, expected="open, locked, closed")
-        closed = [i for i in issues if _is_closed(i)]
-        all_closed = bool(issues) and len(closed) == len(issues)
-        done = all_closed if self.options.version_done == "all_issues_closed" else status == "closed"
-        newest = max(closed, key=lambda i: str(i.get("closed_on") or ""), default=None)
-        at = instant(newest, "closed_on") if newest is not None and all_closed else None
-        by = await self._closer(newest) if done and newest is not None and all_closed else None
-        due = row.get("due_date")
-        return Observation(
-            connection=self.name,
-            project_id=str(project["id"]),
-            project_key=str(project["identifier"]),
-            project_name=str(project.get("name", "")),
-            milestone_id=f"version:{need_text(row, 'id')}",
-            kind="version",
-            name=need_text(row, "name"),
-            state=status,
-            done=done,
-            percent_bp=_percent(issues),
-            done_at=(at or instant(row, "updated_on")) if done else None,
-            done_by=by,
-            planned_on=date.fromisoformat(due) if isinstance(due, str) and due else None,
-            updated_at=instant(row, "updated_on"),
-            url=f"{self.options.base_url.rstrip('/')}/versions/{row['id']}",
-            grade=EvidenceGrade.STATE,
-            date_provenance=Provenance.ABSENT if not done else Provenance.CHILDREN if at else Provenance.FIRST_OBSERVED,
-            person_provenance=Provenance.CHILDREN if by else Provenance.ABSENT,
-            percent_provenance=Provenance.CHILDREN,
-            extra={k: v for k, v in row.items() if k not in KNOWN_VERSION},
-        )
+        newest = mapping.last_closed(issues, self._closed)
+        wanted = newest is not None and (row.get("status") == "closed" or self.options.version_done != "closed")
+        by = await self._closer(newest) if wanted and newest is not None else None
+        return mapping.version(self.name, row, project, issues, self._closed, self.options.version_done, by, self._url)
 
     async def _closer(self, issue: Row) -> str | None:
         changes = await self._journal(issue)
         return next((c.by for c in reversed(changes) if c.done), None)
 
     async def _journal(self, issue: Row) -> tuple[StateChange, ...]:
-        """Changes of status with person and date; the journal names status ids, so the closed ones are looked up."""
+        path = f"/issues/{issue.get('id')}.json"
         try:
-            body = await self._http.get(f"/issues/{issue['id']}.json", {"include": "journals"})
-        except SourceRefused:
+            body = await self._http.get(path, {"include": "journals"})
+        except Missing:
             return ()  # removed meanwhile
-        closed = await self._closed_ids()
-        changes = []
-        for entry in (body or {}).get("issue", {}).get("journals", []):
-            moves = [
-                d for d in entry.get("details", []) if d.get("property") == "attr" and d.get("name") == "status_id"
-            ]
-            at = instant(entry, "created_on")
-            if moves and at is not None:
-                user = entry.get("user") or {}
-                changes.append(StateChange(at, str(moves[-1].get("new_value")) in closed, user.get("name")))
-        return tuple(changes)
-
-    async def _closed_ids(self) -> frozenset[str]:
-        if not hasattr(self, "_closed"):
-            body = await self._http.get("/issue_statuses.json")
-            self._closed = frozenset(str(s["id"]) for s in body.get("issue_statuses", []) if s.get("is_closed"))
-        return self._closed
+        found = body.get("issue") if isinstance(body, dict) else None
+        if not isinstance(found, dict):
+            raise BadPayload(f"{path}: no issue in the answer", advice="base_url must be Redmine's root")
+        return mapping.changes(found.get("journals"), self._closed)
 
     # --- issues of chosen trackers ---
 
-    async def _tracked(self, project: Row, since: datetime | None) -> AsyncIterator[Page]:
-        trackers = [m.partition(":")[2] for m in self.options.milestones if m.startswith("issue:")]
-        if not trackers:
-            return
-        rows = [
-            i
-            for i in await self._issues(project, since)
-            if isinstance(i.get("tracker"), dict) and i["tracker"].get("name") in trackers
-        ]
+    async def _tracker_ids(self) -> str:
+        """The ids of the configured trackers as a filter. Raises SourceConfig for a name that is not there."""
+        wanted = self.options.trackers
+        if not wanted:
+            return ""
+        rows = _listed(await self._http.get("/trackers.json"), "trackers", "/trackers.json")
+        ids = {str(r.get("name")): str(r.get("id")) for r in rows}
+        absent = [w for w in wanted if w not in ids]
+        if absent:
+            near = [m for a in absent for m in difflib.get_close_matches(a, ids, cutoff=0.3)] or sorted(ids)
+            raise SourceConfig(f"[connections.{self.name}] tracker {', '.join(absent)} does not exist", advice=f"closest: {', '.join(near)}")  # fmt: skip
+        return "|".join(ids[w] for w in wanted)
+
+    async def _tracked(
+        self, project: Row, trackers: str, memory: _Memory, told: dict[str, str], alive: set[str]
+    ) -> Page:
+        """All of a project's tracked issues - deleted ones leave no trace but their absence."""
+        asked = {"project_id": project["id"], "subproject_id": "!*", "tracker_id": trackers}
+        rows = await self._all("/issues.json", "issues", {**asked, "status_id": "*", "sort": "id"})
         good: list[Observation] = []
         bad: list[Rejected] = []
+        fresh = []
         for row in rows:
-            try:
-                good.append(await self._issue(row, project))
-            except BadRow as problem:
-                bad.append(rejected(self.name, row, "id", problem))
-        snapshot = () if since is not None or "version" in self.options.milestones else (str(project["id"]),)
-        yield Page(tuple(good), tuple(bad), project_id=str(project["id"]), seen=len(rows), snapshot_of=snapshot)
+            key = f"issue:{row.get('id')}"
+            alive.add(key)
+            told[key] = _sign(row)
+            if told[key] != memory.told.get(key):
+                fresh.append(row)
+        for row, answer in zip(fresh, await together([self._issue(r, project) for r in fresh]), strict=True):
+            if isinstance(answer, BadRow):
+                told.pop(f"issue:{row.get('id')}")
+                bad.append(rejected(self.name, row, "id", answer, "issue:"))
+            else:
+                good.append(answer)
+        return Page(tuple(good), tuple(bad), project_id=str(project["id"]), seen=len(rows))
 
-    async def _issue(self, row: Row, project: Row) -> Observation:
-        done = _is_closed(row)
-        history = await self._journal(row) if done else ()
-        reached = next((c for c in reversed(history) if c.done), None)
-        ratio = row.get("done_ratio")
-        due = row.get("due_date")
-        return Observation(
-            connection=self.name,
-            project_id=str(project["id"]),
-            project_key=str(project["identifier"]),
-            project_name=str(project.get("name", "")),
-            milestone_id=f"issue:{need_text(row, 'id')}",
-            kind="issue",
-            name=need_text(row, "subject"),
-            state=need_text(need_mapping(row, "status"), "name"),
-            done=done,
-            percent_bp=ratio * 100 if isinstance(ratio, int) and 0 <= ratio <= 100 else None,
-            done_at=(instant(row, "closed_on") or instant(row, "updated_on")) if done else None,
-            done_by=reached.by if reached else None,
-            planned_on=date.fromisoformat(due) if isinstance(due, str) and due else None,
-            updated_at=instant(row, "updated_on"),
-            url=f"{self.options.base_url.rstrip('/')}/issues/{row['id']}",
-            grade=EvidenceGrade.HISTORY if reached else EvidenceGrade.STATE,
-            date_provenance=Provenance.NATIVE if done else Provenance.ABSENT,
-            person_provenance=Provenance.HISTORY if reached else Provenance.ABSENT,
-            percent_provenance=Provenance.NATIVE,
-            history=history,
-        )
+    async def _issue(self, row: Row, project: Row) -> Observation | BadRow:
+        try:
+            asked = mapping.is_closed(row, self._closed) or instant(row, "closed_on") is not None
+            history = await self._journal(row) if asked else ()
+            return mapping.issue(self.name, row, project, history, self._closed, self._url)
+        except BadRow as problem:
+            return problem
 
 
-def _version_of(issue: Row) -> str | None:
-    version = issue.get("fixed_version")
-    return str(version.get("id")) if isinstance(version, dict) else None
+def _listed(body: object, name: str, path: str) -> list[Row]:
+    if not isinstance(body, dict) or name not in body:
+        raise BadPayload(f"{path}: no {name} in the answer", advice="base_url must be Redmine's application root")
+    return objects(body[name], path)
 
 
-def _touched(version: Row, since: datetime) -> bool:
-    updated = instant(version, "updated_on")
-    return updated is None or updated >= since - OVERLAP
+def _owner(version: Row) -> str | None:
+    project = version.get("project")
+    return str(project.get("id")) if isinstance(project, dict) else None
 
 
-def _is_closed(issue: Row) -> bool:
-    status = issue.get("status")
-    if not isinstance(status, dict) or not isinstance(status.get("is_closed"), bool):
-        raise BadRow("PROOF_FIELD_MISSING", field="status.is_closed")
-    return bool(status["is_closed"])
-
-
-def _percent(issues: Sequence[Row]) -> int:
-    """Completed share in basis points as Redmine's Version model has it: closed issues whole, open ones by
-    their done_ratio, weighted by estimated hours; those without an estimate weigh the average."""
-    if not issues:
-        return 0
-    given = [h for i in issues if (h := _hours(i)) > 0]
-    average = sum(given, Fraction(0)) / len(given) if given else Fraction(1)
-    done = whole = Fraction(0)
-    for issue in issues:
-        weight = _hours(issue) or average
-        ratio = 100 if _is_closed(issue) else issue.get("done_ratio") or 0
-        done += weight * Fraction(int(ratio), 100)
-        whole += weight
-    return int(done / whole * 10_000)
-
-
-def _hours(issue: Row) -> Fraction:
-    value = issue.get("estimated_hours")
-    return Fraction(Decimal(str(value))) if isinstance(value, int | float) and value > 0 else Fraction(0)
+def _sign(row: Row, issues: Sequence[Row] = ()) -> str:
+    """A short sign for a row, and for what its issues prove."""
+    proof = [(i.get("id"), i.get("status"), i.get("done_ratio"), i.get("estimated_hours"), i.get("closed_on")) for i in issues]  # fmt: skip
+    return blake2b(orjson.dumps([row, proof]), digest_size=6).hexdigest()
 
 
 def build(
@@ -308,9 +346,20 @@ def build(
     *,
     clock: Callable[[], datetime],
     transport: httpx.AsyncBaseTransport | None = None,
+    sleep: Sleep = asyncio.sleep,
 ) -> Redmine:
     """A Redmine source from checked options."""
-    return Redmine(name, RedmineOptions(**checked_options(name, CONNECTOR, options)), clock, transport)
+    values = RedmineOptions(**checked_options(name, CONNECTOR, options))
+    one_of(name, "version_done", values.version_done, RULES)
+    for kind in values.milestones:
+        one_of(name, "milestones", kind.partition(":")[0] + (":" if ":" in kind else ""), ("version", "issue:"))
+    return Redmine(name, values, clock, transport, sleep)
+
+
+def _fake() -> object:
+    from connectors.redmine.fake import RedmineFake
+
+    return RedmineFake()
 
 
 CONNECTOR = ConnectorInfo(
@@ -333,4 +382,5 @@ CONNECTOR = ConnectorInfo(
         Option("timeout", default=30.0, help="seconds to wait for one answer"),
     ),
     build=build,
+    fake=_fake,
 )

@@ -84,6 +84,7 @@ class Staged:
     here: set[str] = field(default_factory=set)
     gone: list[str] = field(default_factory=list)
     seen: int = 0
+    whole: bool = False  # a project was seen whole: `seen` can be compared with other whole pulls
     cursor: str | None = None
     ended: bool = False
     observed_at: int = 0  # epoch seconds
@@ -108,6 +109,7 @@ async def pull_connection(
 
 def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> None:
     staged.seen += page.seen
+    staged.whole = staged.whole or bool(page.snapshot_of) or page.alive is not None
     staged.rejected += page.rejected
     staged.here.update(str(r.milestone_id) for r in page.rejected)
     for told in page.observations:
@@ -193,6 +195,7 @@ def content_hash(seen: Observation) -> str:
         None if seen.done_at is None or seen.date_provenance is Provenance.FIRST_OBSERVED else seen.done_at.timestamp(),
         seen.done_on, seen.done_by, None if seen.planned_at is None else seen.planned_at.timestamp(), seen.planned_on,
         seen.deleted, seen.archived, seen.url, int(seen.grade), seen.unproven, len(seen.history),
+        None if seen.accepted_at is None else seen.accepted_at.timestamp(),
     )  # fmt: skip
     return hashlib.blake2b(repr(proof).encode(), digest_size=16).hexdigest()
 
@@ -213,6 +216,7 @@ def _commit(
     if gate is not None and batch:
         with store.read() as reader:
             before = reader.execute(sa.select(cursors.c.seen).where(cursors.c.connection == name)).scalar()
+        before = before if staged.whole else None  # changes alone are always fewer
         result = gate(name, batch, staged.seen, before)
     for index, code, params in result.bad_rows:
         bad = batch[index]
@@ -245,11 +249,12 @@ def _commit(
 def _cursor(connection: Connection, name: str, staged: Staged, run_id: str, recorded_at: int) -> None:
     if staged.cursor is None:
         return
+    before = connection.execute(sa.select(cursors.c.seen).where(cursors.c.connection == name)).scalar()
     connection.execute(sa.delete(cursors).where(cursors.c.connection == name))
     row = {
         "connection": name,
         "value": staged.cursor,
-        "seen": staged.seen,
+        "seen": staged.seen if staged.whole or before is None else before,
         "run_id": run_id,
         "recorded_at": recorded_at,
     }

@@ -50,6 +50,7 @@ class Observation:
     state: str  # the vendor's own name of the state
     done: bool
     accepted: bool = False  # a formal acceptance was recorded, where the vendor has one
+    accepted_at: datetime | None = None  # since when, where it differs from done_at
     percent_bp: int | None = None  # basis points, 0 … 10000
     done_at: datetime | None = None
     done_on: date | None = None  # where the vendor gives a day without a zone

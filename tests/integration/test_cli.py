@@ -229,3 +229,16 @@ def test_the_demo_runs_without_anything(tmp_path: Path) -> None:
         "ready-to-invoice.en.html",
         "data-docs",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_demos_give_the_same_bytes(tmp_path: Path) -> None:
+    import hashlib
+
+    def run(name: str) -> dict[str, str]:
+        assert huikuan("demo", "--no-prefect", "--folder", name, cwd=tmp_path).returncode == 0
+        out = tmp_path / name / "out"
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir() if p.is_file()}
+
+    assert run("one") == run("two")

@@ -1,6 +1,5 @@
 """Bulk writes: the same rows, the same counts and the same refusals on both databases."""
 
-# ruff: noqa: PT012 - the transaction around the statements is what is tested
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,5 @@
 """The lease: one holder at a time over processes, a dead holder's runs out, a lost one commits nothing."""
 
-# ruff: noqa: PT012 - the transaction around the statements is what is tested
 from __future__ import annotations
 
 import multiprocessing

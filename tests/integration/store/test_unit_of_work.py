@@ -1,6 +1,5 @@
 """All or nothing, one writer at a time, reads of one state; every failure in words."""
 
-# ruff: noqa: PT012 - the transaction around the statements is what is tested
 from __future__ import annotations
 
 import socket

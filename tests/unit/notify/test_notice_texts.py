@@ -109,7 +109,12 @@ def test_a_customer_is_written_to_only_where_contract_and_configuration_say_so(e
 
 def test_a_customer_learns_nothing_of_our_own_affairs() -> None:
     (told,) = plan_notices(news(), [], [Payer("HT-1", "p@customer.example", "en", enabled=True)])
-    assert told.payload == {"contract": "HT-1", "name": "初验款", "amount": "CNY 1,288,888.88", "ready_on": "2026-11-20"}
+    assert told.payload == {
+        "contract": "HT-1",
+        "name": "初验款",
+        "amount": "CNY 1,288,888.88",
+        "ready_on": "2026-11-20",
+    }
     assert told.attachment is None
 
 

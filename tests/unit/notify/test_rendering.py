@@ -21,7 +21,7 @@ from tests.unit.notify.notices import every_notice, gone, line, trouble
 TEMPLATES = resources.files("connectors.notify").joinpath("templates")
 BODIES = [d for d in Dialect if d is not Dialect.PLAIN]
 HOSTILE = (
-    '<script>alert(1)</script><img src=x onerror=alert(1)> **bold** [x](https://evil.example) @all @所有人 <!channel> '
+    "<script>alert(1)</script><img src=x onerror=alert(1)> **bold** [x](https://evil.example) @all @所有人 <!channel> "
     '!here> <at user_id="all">all</at> {{ 7*7 }} {% raw %} \u202egnp.exe\r\nBcc: everybody@evil.example\x00\x07 👩‍👩‍👧 =1+1'
 )
 
@@ -48,7 +48,9 @@ def test_both_languages_show_the_same_values() -> None:
     for name in names("en"):
         used = [
             set(re.findall(r"\b(?:r|c|p)\.\w+|\b(?:count|more|totals|waiting|new|findings|as_of|failed)\b", text))
-            for text in (re.sub(r"[^{]+(?=\{|$)|\}[^{]*", " ", t) + t for t in (_logic(lang, name) for lang in LANGUAGES))
+            for text in (
+                re.sub(r"[^{]+(?=\{|$)|\}[^{]*", " ", t) + t for t in (_logic(lang, name) for lang in LANGUAGES)
+            )
         ]
         assert used[0] == used[1], name
 

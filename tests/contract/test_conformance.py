@@ -1,0 +1,53 @@
+"""Every connector does what every connector does; the same list as `huikuan connectors test NAME`."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.kit.conformance import CASES, run_case, run_conformance
+from connectors.pingcode.fake import PingCodeFake
+from connectors.registry import BUILT_IN, ConnectorInfo, connector
+
+
+def _older_pingcode() -> ConnectorInfo:
+    """The same connector against the older generation of paths."""
+    found = connector("pingcode")
+    return ConnectorInfo(found.system, found.title, found.options, found.build, lambda: PingCodeFake("project"))
+
+
+CONNECTORS = {**{name: lambda name=name: connector(name) for name in BUILT_IN}, "pingcode-older": _older_pingcode}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("system", CONNECTORS)
+def test_conformance(system: str, case: str) -> None:
+    result = run_case(CONNECTORS[system](), case)
+    if result.outcome == "skipped":
+        pytest.skip(result.reason)
+    assert result.outcome == "passed", result.reason
+
+
+def test_the_whole_suite_runs_without_pytest() -> None:
+    results = run_conformance("worktile")
+    assert [r.name for r in results] == list(CASES)
+    assert all(r.reason for r in results if r.outcome == "skipped")
+
+
+def test_a_connector_that_does_nothing_fails_the_suite() -> None:
+    """The suite can fail: a connector that forgets deletions is found out."""
+    found = connector("worktile")
+
+    def forgetful(*args, **kwargs):
+        source = found.build(*args, **kwargs)
+        whole = source._project
+
+        async def without_snapshots(*given):
+            pages, mark = await whole(*given)
+            return [p for p in pages if not p.snapshot_of], mark
+
+        source._project = without_snapshots
+        return source
+
+    broken = ConnectorInfo(found.system, found.title, found.options, forgetful, found.fake)
+    assert run_case(broken, "deleted").outcome == "failed"
+    assert run_case(broken, "done_is_seen").outcome == "passed"
