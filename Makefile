@@ -29,7 +29,7 @@ test: $(VENV)/.dev ## format, style, types, import rules, and all tests that nee
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	PYTHONPATH=. $(RUN)/lint-imports
-	$(RUN)/python -m pytest -q -m "not server"
+	$(RUN)/python -m pytest -q -n auto -m "not server"
 
 servers: $(VENV)/.dev ## the tests against real servers: Redmine, PostgreSQL, MailDev, Prefect
 	$(RUN)/python -m pytest -q -m server

@@ -188,8 +188,12 @@ def go_live(config: Config = DEFAULT_CONFIG) -> None:
 
 
 @app.command(help=t("help.notices"))
-def notices(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
-    finish(_commands().notices(config, as_json=json, language=LANGUAGE))
+def notices(
+    config: Config = DEFAULT_CONFIG,
+    retry: Annotated[bool, typer.Option("--retry", help=t("option.retry"))] = False,
+    json: Json = False,
+) -> None:
+    finish(_commands().notices(config, retry=retry, as_json=json, language=LANGUAGE))
 
 
 @app.command(help=t("help.deploy"))
@@ -223,6 +227,20 @@ def db_restore(
 @connectors_app.command("list", help=t("help.connectors_list"))
 def connectors_list(json: Json = False) -> None:
     finish(_commands().connectors_list(as_json=json, language=LANGUAGE))
+
+
+@import_app.command("contracts", help=t("help.import_contracts"))
+def import_contracts(
+    file: Annotated[Path, typer.Argument()],
+    template: Annotated[bool, typer.Option("--template", help=t("option.template"))] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    finish(_commands().import_contracts(config, file, template=template, language=LANGUAGE))
+
+
+@connectors_app.command("test", help=t("help.connectors_test"))
+def connectors_test(system: Annotated[str, typer.Argument(help=t("option.system"))], json: Json = False) -> None:
+    finish(_commands().connectors_test(system, as_json=json, language=LANGUAGE))
 
 
 @import_app.command("documents", help=t("help.import_documents"))

@@ -18,7 +18,7 @@ from connectors.registry import connector
 from connectors.store import Store, open_store
 from flows.night import Connection, Night
 from flows.settings import ConnectionSettings, Loaded
-from models.domain.ready import NightReport
+from models.domain.ready import NAMESPACE, NightReport
 from models.ports import Source
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ def epoch_now() -> int:
 def demo_moment(day: date) -> datetime:
     """The demo's evening, so that two demos give the same bytes."""
     return datetime(day.year, day.month, day.day, 10, 30, tzinfo=UTC)
+
+
+def demo_run(day: date) -> str:
+    """The demo's run, the same every time."""
+    return str(uuid.uuid5(NAMESPACE, f"demo\x1f{day}"))
 
 
 def today(loaded: Loaded) -> date:
@@ -82,6 +87,7 @@ def the_night(
     dry_run: bool = False,
     known_at: datetime | None = None,
     now: datetime | None = None,
+    run_id: str | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Night:
     """A run with everything real in its place."""
@@ -91,7 +97,7 @@ def the_night(
     checks = Checks(moment, loaded.settings.run.drop_ratio)
     wanted = loaded.settings.run.checks
     return Night(
-        run_id=str(uuid.uuid4()),
+        run_id=run_id or str(uuid.uuid4()),
         as_of=as_of or today(loaded),
         now=moment,
         recorded_at=int(utc_now().timestamp() * 1_000_000),
@@ -136,8 +142,12 @@ def _notifier(loaded: Loaded, store: Store) -> Callable[[NightReport], Awaitable
             name = entry.name or f"{entry.role}-{number + 1}"
             language = entry.language or loaded.settings.reports.language
             only = None if entry.contracts is None else frozenset(entry.contracts)
-            recipients.append(Recipient(name, Role(entry.role), frozenset(entry.on), language, only))
-            channels[name] = channels[f"role:{entry.role}"] = Channel(entry.url.get_secret_value())
+            channel = Channel(entry.url.get_secret_value())
+            on = frozenset(entry.on)
+            recipients.append(Recipient(name, Role(entry.role), on, language, only, personal=channel.is_mail))
+            channels[name] = channel
+            role = f"role:{entry.role}"  # who writes to contacts, or stands in for an entry that is gone
+            channels[role] = channel if channel.is_mail else channels.get(role, channel)
         owe_news(store, report, recipients, epoch_now())
         return drain(store, channels, loaded.out, epoch_now).counts()
 

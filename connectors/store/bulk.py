@@ -1,16 +1,24 @@
 """Bulk writes through the driver: executemany on SQLite, COPY and a merge on PostgreSQL.
 
 SQLAlchemy's own insert costs four to six times as much for large batches, so it is used for the schema
-and for single rows only.
+and for single rows only. Errors come out as the driver's own; the unit of work gives them words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+
+# Without these SQLite stores a NumPy number as a BLOB of its bytes, and says nothing.
+_WHOLE: Any = int
+for _kind in (np.int64, np.int32, np.int16, np.int8, np.uint32, np.bool_):
+    sqlite3.register_adapter(_kind, _WHOLE)
 
 
 def bulk_insert(
@@ -21,72 +29,23 @@ def bulk_insert(
     *,
     ignore: bool = False,
 ) -> int:
-    """Insert rows; with `ignore`, rows that break a unique key are left out. Returns how many went in."""
+    """Insert rows; with `ignore`, rows whose unique key is taken are left out. Returns how many went in."""
     rows = rows if isinstance(rows, list) else list(rows)
     if not rows:
         return 0
     if connection.dialect.name == "sqlite":
-        return _sqlite(connection, table, columns, rows, ignore=ignore)
-    return _postgres(connection, table, columns, rows, ignore=ignore)
-
-
-def _driver_error(connection: Connection, problem: Exception) -> BaseException:
-    """A driver's error as SQLAlchemy would raise it, without the rows."""
-    base = getattr(connection.dialect.dbapi, "Error", Exception)
-    return sa.exc.DBAPIError.instance("bulk write", None, problem, base, dialect=connection.dialect)
-
-
-def _names(columns: Iterable[str]) -> str:
-    return ", ".join(f'"{c}"' for c in columns)
-
-
-def _sqlite(
-    connection: Connection, table: sa.Table, columns: Sequence[str], rows: list[Sequence[Any]], *, ignore: bool
-) -> int:
-    how = "INSERT OR IGNORE" if ignore else "INSERT"
-    statement = f"{how} INTO {table.name} ({_names(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    return _driver(connection, statement, rows)
-
-
-def _driver(connection: Connection, statement: str, rows: list[Sequence[Any]]) -> int:
-    """executemany on the driver's own cursor; its errors come out as SQLAlchemy's do."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.executemany(statement, rows)
-        return int(cursor.rowcount)
-    except Exception as problem:
-        raise _driver_error(connection, problem) from problem
-    finally:
-        cursor.close()
-
-
-def _postgres(
-    connection: Connection, table: sa.Table, columns: Sequence[str], rows: list[Sequence[Any]], *, ignore: bool
-) -> int:
-    target = table.name
-    cursor = connection.connection.cursor()
-    try:
-        if ignore:
-            target = f"_bulk_{table.name}"
-            wanted = ", ".join(f'"{c}"' for c in columns)
-            cursor.execute(
-                f"CREATE TEMP TABLE {target} ON COMMIT DROP AS SELECT {wanted} FROM {table.name} WITH NO DATA"
-            )
-        with cursor.copy(f"COPY {target} ({_names(columns)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        count = len(rows)
-        if ignore:
-            cursor.execute(
-                f"INSERT INTO {table.name} ({_names(columns)}) SELECT {_names(columns)} FROM {target} ON CONFLICT DO NOTHING"
-            )
-            count = cursor.rowcount
-            cursor.execute(f"DROP TABLE {target}")
-        return count
-    except Exception as problem:
-        raise _driver_error(connection, problem) from problem
-    finally:
-        cursor.close()
+        # ON CONFLICT, not OR IGNORE: that would also drop rows with a NULL where none may be.
+        tail = " ON CONFLICT DO NOTHING" if ignore else ""
+        marks = ", ".join("?" * len(columns))
+        return _executemany(connection, f"INSERT INTO {table.name} ({_names(columns)}) VALUES ({marks}){tail}", rows)
+    with _cursor(connection) as cursor:
+        if not ignore:
+            _copy(cursor, table.name, columns, rows)
+            return len(rows)
+        with _staged(cursor, table, columns, rows) as staged:
+            names = _names(columns)
+            cursor.execute(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staged} ON CONFLICT DO NOTHING")
+            return int(cursor.rowcount)
 
 
 def bulk_update(
@@ -97,19 +56,11 @@ def bulk_update(
         return
     if connection.dialect.name == "sqlite":
         sets = ", ".join(f'"{c}" = ?' for c in columns)
-        _driver(connection, f'UPDATE {table.name} SET {sets} WHERE "{key}" = ?', [(*r[1:], r[0]) for r in rows])
+        _executemany(connection, f'UPDATE {table.name} SET {sets} WHERE "{key}" = ?', [(*r[1:], r[0]) for r in rows])
         return
-    temp = f"_bulk_{table.name}"
-    names = _names((key, *columns))
-    cursor = connection.connection.cursor()
-    cursor.execute(f"CREATE TEMP TABLE {temp} ON COMMIT DROP AS SELECT {names} FROM {table.name} WITH NO DATA")
-    with cursor.copy(f"COPY {temp} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
-    sets = ", ".join(f'"{c}" = t."{c}"' for c in columns)
-    cursor.execute(f'UPDATE {table.name} SET {sets} FROM {temp} t WHERE {table.name}."{key}" = t."{key}"')
-    cursor.execute(f"DROP TABLE {temp}")
-    cursor.close()
+    with _cursor(connection) as cursor, _staged(cursor, table, (key, *columns), rows) as staged:
+        sets = ", ".join(f'"{c}" = s."{c}"' for c in columns)
+        cursor.execute(f'UPDATE {table.name} SET {sets} FROM {staged} s WHERE {table.name}."{key}" = s."{key}"')
 
 
 def fetch(connection: Connection, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -117,16 +68,57 @@ def fetch(connection: Connection, statement: str, parameters: dict[str, Any] | N
     return [tuple(r) for r in connection.execute(sa.text(statement), parameters or {}).cursor.fetchall()]
 
 
-def wanted_ids(connection: Connection, ids: Sequence[int]) -> str:
-    """A temporary table of ids to join with; its name. Replaces the previous one."""
-    connection.execute(sa.text("CREATE TEMP TABLE IF NOT EXISTS _wanted (id BIGINT PRIMARY KEY)"))
-    connection.execute(sa.text("DELETE FROM _wanted"))
-    cursor = connection.connection.cursor()
+def wanted_ids(connection: Connection, ids: Sequence[int], table: str = "_wanted") -> str:
+    """A temporary table of ids to join with; its name. Replaces what the connection had in it."""
+    rows = [(int(i),) for i in ids]
+    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id BIGINT PRIMARY KEY)")
     if connection.dialect.name == "sqlite":
-        cursor.executemany("INSERT INTO _wanted VALUES (?)", [(int(i),) for i in ids])
-    else:
-        with cursor.copy("COPY _wanted (id) FROM STDIN") as copy:
-            for i in ids:
-                copy.write_row((int(i),))
-    cursor.close()
-    return "_wanted"
+        connection.exec_driver_sql(f"DELETE FROM {table}")
+        _executemany(connection, f"INSERT INTO {table} VALUES (?)", rows)
+        return table
+    with _cursor(connection) as cursor:
+        cursor.execute(f"TRUNCATE {table}")
+        _copy(cursor, table, ("id",), rows)
+        cursor.execute(f"ANALYZE {table}")  # nothing else would tell the planner how few they are
+    return table
+
+
+# --- drivers -----------------------------------------------------------------------------------------
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{c}"' for c in columns)
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[Any]:
+    """A cursor of the driver, in the transaction of the connection."""
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    finally:
+        cursor.close()
+
+
+def _executemany(connection: Connection, statement: str, rows: list[Any]) -> int:
+    with _cursor(connection) as cursor:
+        cursor.executemany(statement, rows)
+        return int(cursor.rowcount)
+
+
+def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with cursor.copy(f"COPY {table} ({_names(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+@contextmanager
+def _staged(cursor: Any, table: sa.Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Rows in a temporary table with the types of the real one; PostgreSQL."""
+    name = f"_bulk_{table.name}"
+    cursor.execute(
+        f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {_names(columns)} FROM {table.name} WITH NO DATA"
+    )
+    _copy(cursor, name, columns, rows)
+    yield name
+    cursor.execute(f"DROP TABLE {name}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from connectors.store.errors import StoreBusy, StoreError, StoreNewer, store_errors
-from models.tables import leases
+from models.tables import leases, metadata
 
 MIGRATIONS = Path(__file__).parents[2] / "models" / "migrations"
+
+#: How long a writer waits for another one before StoreBusy. A URL may say otherwise (?timeout=…).
+BUSY_SECONDS = 15
+CONNECT_SECONDS = 10
+
+#: Marks a connection whose transaction will write. SQLite takes the write lock at its beginning: a
+#: transaction that reads first and writes later fails at once, without waiting, when another wrote meanwhile.
+WRITES = {"huikuan_writes": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +40,17 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction: committed at the end of the block, rolled back if it raises."""
-        with store_errors(), self.engine.begin() as connection:
-            yield connection
+        """A transaction that writes: committed at the end of the block, rolled back if it raises."""
+        with store_errors(), self.engine.connect() as plain:
+            connection = plain.execution_options(**WRITES)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from one consistent state."""
-        with store_errors(), self.engine.connect() as connection:
-            yield connection
+        """A connection to read from one consistent state; what it writes (temporary tables) is rolled back."""
+        with store_errors(), self.engine.connect() as plain:
+            yield plain if self.is_sqlite else plain.execution_options(isolation_level="REPEATABLE READ")
 
     def dispose(self) -> None:
         """Close all connections."""
@@ -61,15 +73,19 @@ class Store:
         def prolong(connection: Connection) -> None:
             mine = sa.update(leases).where(leases.c.name == name, leases.c.token == token)
             if not connection.execute(mine.values(expires_at=clock() + seconds)).rowcount:
-                raise StoreBusy(
-                    f"the hold on '{name}' was lost", "another run took over; this one stops before posting"
-                )
+                raise StoreBusy(code="HOLD_LOST", name=name)
 
         try:
             yield prolong
-        finally:
-            with self.begin() as connection:
-                connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.token == token))
+        except BaseException:
+            with suppress(StoreError):  # what went wrong in the run matters more; the hold expires by itself
+                self._release(name, token)
+            raise
+        self._release(name, token)
+
+    def _release(self, name: str, token: str) -> None:
+        with self.begin() as connection:
+            connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.token == token))
 
     def _take_lease(self, name: str, holder: str, token: str, seconds: int, now: int) -> None:
         row = {"holder": holder, "token": token, "expires_at": now + seconds}
@@ -86,68 +102,75 @@ class Store:
             other = connection.execute(
                 sa.select(leases.c.holder, leases.c.expires_at).where(leases.c.name == name)
             ).one_or_none()
-        until = "" if other is None else f" by {other.holder} for at most {max(0, other.expires_at - now)} s more"
-        raise StoreBusy(
-            f"the run '{name}' is already held{until}", "wait for it to end; a dead run's hold expires by itself"
-        )
+        holder, until = (other.holder, other.expires_at) if other is not None else ("?", now)
+        raise StoreBusy(code="HELD", name=name, holder=holder, seconds=max(0, until - now))
 
 
 def open_store(url: str, *, create: bool = False) -> Store:
-    """Open the store at a SQLAlchemy URL. `create` makes an absent SQLite file (and its schema).
+    """Open the store at a SQLAlchemy URL. `create` makes an absent or empty SQLite file (and its schema).
 
-    Raises StoreError for a URL we do not serve or an absent database, StoreNewer for a schema of the future.
+    Raises StoreError for a URL we do not serve, an absent or a stranger's database, StoreNewer for a schema
+    of the future.
     """
-    store, fresh = _engine(url, create=create)
-    if fresh:
-        upgrade(store)
-    check_schema(store)
+    store = _engine(url, create=create)
+    try:
+        if create and store.is_sqlite and schema_version(store) is None:
+            upgrade(store)
+        check_schema(store)
+    except BaseException:
+        store.dispose()
+        raise
     return store
 
 
 def open_unchecked(url: str) -> Store:
     """Open the store whatever its schema, made if absent; for `huikuan db upgrade`."""
-    return _engine(url, create=True)[0]
+    return _engine(url, create=True)
 
 
 def parsed_url(url: str) -> sa.URL:
     """The URL of a store. Raises StoreError for what is not one."""
     try:
         return make_url(url)
-    except sa.exc.ArgumentError:
-        advice = "e.g. sqlite:///huikuan.db or postgresql+psycopg://…"
-        raise StoreError("[store] url is not a database URL", advice) from None
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise StoreError(code="BAD_URL") from None
 
 
-def _engine(url: str, *, create: bool) -> tuple[Store, bool]:
-    """The store, and whether its file is new."""
+def in_memory(url: sa.URL) -> bool:
+    """A SQLite database that lives and dies with its connection?"""
+    return url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}
+
+
+def _engine(url: str, *, create: bool) -> Store:
     parsed = parsed_url(url)
     kind = parsed.get_backend_name()
     if kind == "sqlite":
-        fresh = _sqlite_file(parsed.database, create=create)
-        return Store(_sqlite(parsed)), fresh
+        if not in_memory(parsed):
+            _sqlite_file(Path(str(parsed.database)), create=create)
+        return Store(_sqlite(parsed))
     if kind == "postgresql":
-        return Store(sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)), False
-    raise StoreError(f"[store] url names {kind!r}", "SQLite and PostgreSQL are served")
+        return Store(_postgres(parsed))
+    raise StoreError(code="UNKNOWN_KIND", kind=kind)
 
 
-def _sqlite_file(database: str | None, *, create: bool) -> bool:
-    """Whether the file is new. Raises StoreError where it is absent and not wanted."""
-    if not database or database == ":memory:":
-        return True
-    path = Path(database)
+def _sqlite_file(path: Path, *, create: bool) -> None:
+    """Raises StoreError where the file is absent and not wanted, or its folder cannot be made."""
     if path.exists():
-        return False
+        return
     if not create:
-        raise StoreError(f"there is no database {path.name}", "huikuan db upgrade (or huikuan sync) makes it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return True
+        raise StoreError(code="NO_DATABASE", name=path.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StoreError(code="FOLDER", folder=path.parent, why=problem.strerror) from problem
 
 
 def _sqlite(url: sa.URL) -> Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": 15})
+    given = {} if "timeout" in url.query else {"timeout": BUSY_SECONDS}
+    engine = sa.create_engine(url.set(drivername="sqlite"), connect_args=given, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
-    def _prepare(connection, _record):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # we begin ourselves: pysqlite would begin too late
         cursor = connection.cursor()
         for pragma in (
@@ -162,7 +185,25 @@ def _sqlite(url: sa.URL) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        writes = connection.get_execution_options().get("huikuan_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres(url: sa.URL) -> Engine:
+    given = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "huikuan"}
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={k: v for k, v in given.items() if k not in url.query},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection, _record):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        connection.commit()
 
     return engine
 
@@ -180,13 +221,11 @@ def _alembic(store: Store):  # type: ignore[no-untyped-def] # noqa: ANN202
 
 
 def upgrade(store: Store) -> None:
-    """Bring the schema to this version's."""
+    """Bring the schema to this version's, in one transaction; of two at once the second finds it done."""
     from alembic import command
 
     with store_errors():
-        current = schema_version(store)
-        if current is not None and current not in known_versions():
-            raise _newer(current)
+        _refuse_strangers(store)
         command.upgrade(_alembic(store), "head")
 
 
@@ -206,16 +245,23 @@ def schema_version(store: Store) -> str | None:
 
 def check_schema(store: Store) -> None:
     """Raise where the schema is not this version's."""
-    current, known = schema_version(store), known_versions()
-    if current == known[-1]:
-        return
-    if current is None or current in known:
-        raise StoreError("the database's schema is older than this version", "run: huikuan db upgrade")
-    raise _newer(current)
+    current, known = _refuse_strangers(store), known_versions()
+    if current is None:
+        raise StoreError(code="NO_SCHEMA")
+    if current != known[-1]:
+        raise StoreError(code="OLDER", found=current, expected=known[-1])
 
 
-def _newer(current: str) -> StoreNewer:
-    return StoreNewer(
-        f"the database has schema {current}, newer than this version of huikuan knows ({known_versions()[-1]})",
-        "use the newer huikuan that wrote it, or restore an older backup",
-    )
+def _refuse_strangers(store: Store) -> str | None:
+    """The schema version, one of ours or None. Raises for one of the future, and for another program's tables."""
+    current = schema_version(store)
+    if current is None:
+        with store.read() as connection:
+            if metadata.tables.keys() & set(sa.inspect(connection).get_table_names()):
+                raise StoreError(code="FOREIGN")
+        return None
+    if current in known_versions():
+        return current
+    if not re.fullmatch(r"\d{4}", current):
+        raise StoreError(code="FOREIGN")
+    raise StoreNewer(code="NEWER", found=current, expected=known_versions()[-1])

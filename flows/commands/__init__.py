@@ -1,6 +1,7 @@
 """What the commands do: load the settings, wire, call a step, print. One function a command, exit code out."""
 
-from flows.commands.admin import connectors_list, db_backup, db_restore, db_upgrade, deploy, init
+from flows.commands.admin import connectors_list, connectors_test, db_backup, db_restore, db_upgrade, deploy, init
+from flows.commands.contract_import import import_contracts
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
 from flows.commands.reading import evaluate, explain, ready
@@ -9,6 +10,7 @@ __all__ = [
     "bind",
     "check",
     "connectors_list",
+    "connectors_test",
     "db_backup",
     "db_restore",
     "db_upgrade",
@@ -17,6 +19,7 @@ __all__ = [
     "evaluate",
     "explain",
     "go_live",
+    "import_contracts",
     "import_documents",
     "init",
     "intervene",

@@ -101,3 +101,19 @@ def connectors_list(*, as_json: bool, language: str) -> int:
             [(o.name, "✔" if o.required else "", o.help) for o in one.options],
         )
     return 0
+
+
+@command
+def connectors_test(system: str, *, as_json: bool, language: str) -> int:
+    """The conformance suite on one connector; a case that is skipped says why."""
+    from connectors.kit.conformance import run_conformance
+
+    results = run_conformance(system)
+    failed = [r for r in results if r.outcome == "failed"]
+    if as_json:
+        print_json([{"case": r.name, "outcome": r.outcome, "reason": r.reason} for r in results])
+    else:
+        heads = [(say(f"cli.column.{k}", language), "left") for k in ("case", "state", "message")]
+        table(system, heads, [(r.name, say(f"cli.conformance.{r.outcome}", language), r.reason) for r in results])
+        out.print(say("cli.conformance.sum", language, n=len(results), failed=len(failed)))
+    return 1 if failed else 0

@@ -158,12 +158,17 @@ def go_live(config: Path, language: str) -> int:
 
 
 @command
-def notices(config: Path, *, as_json: bool, language: str) -> int:
-    """What is owed, drafted, dead."""
-    with wiring.the_store(settings(config)).read() as connection:
+def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) -> int:
+    """What is owed, drafted, dead, the dead first; with `retry` dead letters are owed again."""
+    store = wiring.the_store(settings(config))
+    if retry:
+        from flows.steps.notify import revive
+
+        revive(store, wiring.epoch_now())
+    with store.read() as connection:
         rows = fetch(
             connection,
-            "SELECT kind, role, recipient, draft, attempts, created_at, delivered_at, dead_at, last_error FROM outbox ORDER BY created_at DESC LIMIT 200",
+            "SELECT kind, role, recipient, draft, attempts, created_at, delivered_at, dead_at, last_error FROM outbox ORDER BY dead_at IS NULL, created_at DESC LIMIT 200",
         )
     entries = [
         {

@@ -40,7 +40,9 @@ def command(run: F) -> F:
             return run(*args, **kwargs)
         except SettingsError as problem:
             print_findings(problem.findings, language, err)
-        except (StoreError, SourceError) as problem:
+        except StoreError as problem:
+            complain(problem.text(language), problem.help(language), language)
+        except SourceError as problem:
             complain(str(problem), problem.advice, language)
         except Stop as problem:
             complain(str(problem), "", language)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from flows.steps.evaluation.columns import day_number
-from models.domain.observations import Observation, Provenance
+from models.domain.observations import Observation, Provenance, StateChange
 
 DONE, ACCEPTED, PERCENT = 0, 1, 2
 
@@ -45,23 +45,44 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """Where a milestone stands: the last change of each kind."""
+    """Where a milestone stands: the last change of each kind, and the last reopening before it.
+
+    `done_known` is when we learned of the last change of done (epoch seconds).
+    """
 
     done: int = 0
     done_when: When | None = None
+    done_ended: When | None = None
+    done_known: int | None = None
     accepted: int = 0
     accepted_when: When | None = None
+    accepted_ended: When | None = None
     percent: int | None = None
+
+    def after(self, change: Change, observed_at: int) -> Current:
+        """Where it stands after a change that was learned at an instant."""
+        when, value = change.when, change.value
+        if change.what == DONE:
+            ended = self.done_ended if value else when
+            return replace(self, done=value, done_when=when, done_ended=ended, done_known=observed_at)
+        if change.what == ACCEPTED:
+            ended = self.accepted_ended if value else when
+            return replace(self, accepted=value, accepted_when=when, accepted_ended=ended)
+        return replace(self, percent=value)
 
 
 def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Change]:
     """The changes that an observation makes to where a milestone stands."""
     holds = seen.done and not seen.deleted and not seen.unproven
-    out = list(_flips(DONE, current.done, current.done_when, seen, holds=holds, observed_at=observed_at))
-    accepted = holds and seen.accepted
+    done = (current.done, current.done_when, current.done_ended)
+    missed = list(_missed(current, seen))
+    for change in missed:
+        done = (change.value, change.when, done[2] if change.value else change.when)
+    accepted = (current.accepted, current.accepted_when, current.accepted_ended)
+    out = missed + list(_flips(DONE, done, seen, observed_at, holds=holds))
     signed = seen if seen.accepted_at is None else replace(seen, done_at=seen.accepted_at, done_on=None)
-    out += _flips(ACCEPTED, current.accepted, current.accepted_when, signed, holds=accepted, observed_at=observed_at)
-    percent = 0 if seen.deleted else seen.percent_bp
+    out += _flips(ACCEPTED, accepted, signed, observed_at, holds=holds and seen.accepted)
+    percent = seen.percent_bp if not seen.deleted else None if current.percent is None else 0
     if percent is not None and percent != current.percent:
         moment = _epoch(seen.updated_at) or observed_at
         out.append(
@@ -79,41 +100,44 @@ def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Ch
 
 
 def _flips(
-    what: int, value: int, when: When | None, seen: Observation, *, holds: bool, observed_at: int
+    what: int, stands: tuple[int, When | None, When | None], seen: Observation, observed_at: int, *, holds: bool
 ) -> Iterator[Change]:
-    if what == DONE:
-        for change in _missed(value, when, seen):
-            yield change
-            value, when = change.value, change.when
+    """From where it stands (value, since when, last reopening) to whether it holds now."""
+    value, when, ended = stands
     if holds and not value:
         yield _became(what, when, seen, observed_at)
     elif holds and when is not None:
         stated = _stated(seen)
         exact = seen.date_provenance is not Provenance.FIRST_OBSERVED
-        if stated is not None and exact and stated != when:
+        # A date not after the last reopening is still that of the completion before: it corrects nothing.
+        newer = ended is None or (stated is not None and stated.order > ended.order)
+        if stated is not None and exact and newer and stated != when:
             yield replace(_became(what, None, seen, observed_at), corrects=True)
     elif value and not holds:
         yield _ended(what, when, seen, observed_at)
 
 
-def _missed(value: int, when: When | None, seen: Observation) -> Iterator[Change]:
+def _missed(current: Current, seen: Observation) -> Iterator[Change]:
     """Comings and goings in the vendor's history since the last change we know, the last state left out:
-    the observation itself tells that."""
-    after = -1 if when is None else when.order
-    state = value
+    the observation itself tells that.
+
+    A completion may bear an earlier date than the steps that led to it. Such a step is no reopening: it
+    neither follows a completion in the history, nor happened after we learned of the one we know.
+    """
+    after = -1 if current.done_when is None else current.done_when.order
+    state, completed = current.done, False
     for step in seen.history[:-1]:
         at = int(step.at.timestamp())
-        if at > after and int(step.done) != state:
+        completed |= step.done and at >= after
+        led_to_it = not step.done and not completed and current.done_known is not None and at <= current.done_known
+        if at > after and int(step.done) != state and not led_to_it:
             state = int(step.done)
-            yield Change(
-                DONE,
-                When(at),
-                state,
-                corrects=False,
-                by=step.by,
-                grade=int(seen.grade),
-                provenance=Provenance.HISTORY.value,
-            )
+            yield _told(step, at, seen)
+
+
+def _told(step: StateChange, at: int, seen: Observation) -> Change:
+    how = Provenance.HISTORY.value
+    return Change(DONE, When(at), int(step.done), corrects=False, by=step.by, grade=int(seen.grade), provenance=how)
 
 
 def _stated(seen: Observation) -> When | None:

@@ -172,7 +172,12 @@ def _save(connection: Connection, found: Sequence[m.Contract], recorded_at: int)
         except CompileError as problem:
             place = Place(file=contract.file, line=contract.line, contract=contract.number)
             failed.append(
-                Finding(problem.code, Severity.ERROR, place, {"contract": contract.number, "subject": problem.subject})
+                Finding(
+                    problem.code,
+                    Severity.ERROR,
+                    place,
+                    {"contract": contract.number, "subject": problem.subject, "terms": problem.subject},
+                )
             )
     _write(connection, fresh, recorded_at)
     return len(fresh), failed

@@ -10,6 +10,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
 
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection
 from connectors.errors import SourceError
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, bulk_update, fetch, wanted_ids
-from flows.steps.changes import ACCEPTED, DONE, Change, Current, When, changes_of
+from flows.steps.changes import Change, Current, When, changes_of
 from flows.steps.evaluation.columns import day_number
 from models.domain.contracts import EvidenceGrade
 from models.domain.findings import Finding
@@ -111,11 +112,13 @@ def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> No
     staged.whole = staged.whole or bool(page.snapshot_of) or page.alive is not None
     staged.rejected += page.rejected
     staged.here.update(str(r.milestone_id) for r in page.rejected)
-    for seen in page.observations:
+    for told in page.observations:
+        seen = storable(told)
         staged.here.add(seen.milestone_id)
-        if seen.done and seen.done_at is not None and seen.done_at > request.now:
-            found = {"field": "done_at", "found": seen.done_at.isoformat(), "now": request.now.isoformat()}
-            staged.rejected.append(Rejected(seen.connection, seen.milestone_id, "DATE_IN_FUTURE", found, seen.name))
+        future = _in_future(seen, request.now)
+        if future is not None:
+            staged.rejected.append(future)
+            staged.changed.pop(seen.milestone_id, None)
             continue
         digest = content_hash(seen)
         old = known.by_vendor.get(seen.milestone_id)
@@ -126,6 +129,39 @@ def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> No
     _vanish(page, staged, known)
     if page.last:
         staged.cursor, staged.ended = page.cursor, True
+
+
+def _in_future(seen: Observation, now: datetime) -> Rejected | None:
+    """A completion that has not happened yet. A day without a zone may have begun where days begin first (UTC+14)."""
+    late_at = seen.done_at is not None and seen.done_at > now
+    late_on = seen.done_on is not None and seen.done_on > (now + timedelta(hours=14)).date()
+    if not seen.done or not (late_at or late_on):
+        return None
+    field_, found = ("done_at", seen.done_at) if late_at else ("done_on", seen.done_on)
+    params = {"field": field_, "found": "" if found is None else found.isoformat(), "now": now.isoformat()}
+    return Rejected(seen.connection, seen.milestone_id, "DATE_IN_FUTURE", params, seen.name)
+
+
+def storable(seen: Observation) -> Observation:
+    """The observation with a mark for what no database takes in a text: U+0000 and halves of surrogate pairs."""
+    texts = [getattr(seen, name) or "" for name in _TEXTS] + [t for s in seen.history for t in (s.by, s.state) if t]
+    whole = "".join(texts)
+    if _plain(whole) == whole:
+        return seen
+    history = tuple(replace(s, by=s.by and _plain(s.by), state=s.state and _plain(s.state)) for s in seen.history)
+    clean: dict[str, Any] = {n: _plain(t) for n in _TEXTS if (t := getattr(seen, n))}
+    return replace(seen, history=history, **clean)
+
+
+_TEXTS = ("project_id", "project_key", "project_name", "milestone_id", "kind", "name", "state", "done_by", "url")
+
+
+def _plain(text: str) -> str:
+    return (
+        text
+        if text.isascii() and "\0" not in text
+        else text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    )
 
 
 def _vanish(page: Page, staged: Staged, known: Known) -> None:
@@ -228,11 +264,10 @@ def _cursor(connection: Connection, name: str, staged: Staged, run_id: str, reco
 def _quarantine(connection: Connection, rejected: Iterable[Rejected], run_id: str, recorded_at: int) -> None:
     rows = {}
     for bad in rejected:
-        key = str(
-            uuid5(NAMESPACE, "\x1f".join(("quarantine", bad.connection, str(bad.milestone_id), bad.code, bad.raw)))
-        )
-        params = orjson.dumps({k: str(v) for k, v in bad.params.items()}).decode()
-        rows[key] = (key, run_id, bad.connection, bad.milestone_id, bad.code, params, bad.raw, recorded_at)
+        raw, vendor_id = _plain(bad.raw), bad.milestone_id and _plain(bad.milestone_id)
+        key = str(uuid5(NAMESPACE, "\x1f".join(("quarantine", bad.connection, str(vendor_id), bad.code, raw))))
+        params = orjson.dumps({k: _plain(str(v)) for k, v in bad.params.items()}).decode()
+        rows[key] = (key, run_id, bad.connection, vendor_id, bad.code, params, raw, recorded_at)
     columns = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
     bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True)
 
@@ -354,16 +389,11 @@ def current_states(connection: Connection, ids: Sequence[int]) -> dict[int, Curr
     table = wanted_ids(connection, ids)
     rows = fetch(
         connection,
-        f"SELECT milestone_id, what, at, day, value FROM milestone_changes c JOIN {table} w ON w.id = c.milestone_id ORDER BY c.id",
+        "SELECT c.milestone_id, c.what, c.at, c.day, c.value, o.observed_at FROM milestone_changes c "
+        f"JOIN {table} w ON w.id = c.milestone_id JOIN observations o ON o.id = c.observation_id ORDER BY c.id",
     )
     found: dict[int, Current] = {}
-    for milestone, what, at, day, value in rows:
-        state = found.get(milestone, Current())
-        if what == DONE:
-            state = replace(state, done=value, done_when=When(at, day))
-        elif what == ACCEPTED:
-            state = replace(state, accepted=value, accepted_when=When(at, day))
-        else:
-            state = replace(state, percent=value)
-        found[milestone] = state
+    for milestone, what, at, day, value, observed_at in rows:
+        change = Change(what, When(at, day), value, corrects=False, by=None, grade=0, provenance="")
+        found[milestone] = found.get(milestone, Current()).after(change, observed_at)
     return found

@@ -170,7 +170,7 @@ class ConnectionLine:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio prints what a task returns; this is large
 class NightReport:
     """Everything the outputs of one run show; the only input of the report writers."""
 

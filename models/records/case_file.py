@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -74,7 +75,7 @@ def load_cases(text: str, file: str) -> CaseFile:
                 case = _soft_case(value, report, names)
                 cases += [case] if case else []
             sketches = fields["invalid_contracts"].list() if "invalid_contracts" in fields else []
-            invalid += [_invalid(value, file) for value in sketches]
+            invalid += [found for value in sketches if (found := _soft_invalid(value, file))]
         except Unreadable:
             continue
     return CaseFile(calendars, tuple(cases), tuple(invalid), tuple(report.findings))
@@ -210,32 +211,44 @@ def _snapshot(value: Value) -> Snapshot:
 
 # --- sketches that must be refused -------------------------------------------------------------------
 
-_FRAME = """
-contract: {id}
-customer: x
-supplier: y
-currency: CNY
-timezone: Asia/Shanghai
-calendar: CN
-price_basis: tax_inclusive
-lines: [{{id: L, amount: "1000.00", tax_rate: "0.06"}}]
-terms:
-"""
+_FRAME: dict[str, object] = {
+    "customer": "x",
+    "supplier": "y",
+    "currency": "CNY",
+    "timezone": "Asia/Shanghai",
+    "calendar": "CN",
+    "price_basis": "tax_inclusive",
+    "lines": [{"id": "L", "amount": "1000.00", "tax_rate": "0.06"}],
+}
+
+
+def _soft_invalid(value: Value, file: str) -> InvalidContract | None:
+    try:
+        return _invalid(value, file)
+    except Unreadable:
+        return None
 
 
 def _invalid(value: Value, file: str) -> InvalidContract:
-    fields = value.fields(("id", "why", "terms", "error", "due_probe", "contract"), ("id", "error"))
+    fields = value.fields(("id", "why", "terms", "error", "due_probe"), ("id", "error"))
+    if not {"id", "error"} <= fields.keys():
+        raise Unreadable
     sketch_id = fields["id"].text()
-    text = _FRAME.format(id=sketch_id)
-    for term in fields["terms"].list() if "terms" in fields else ():
-        keys = term.fields(("id", "percent", "remaining", "fixed", "after_term"), ("id",))
-        amount = next(f"{{{k}: {keys[k].text()!r}}}" for k in ("percent", "remaining", "fixed") if k in keys)
-        when = f"{{term_ready: {keys['after_term'].text()}}}" if "after_term" in keys else "{event: signed}"
-        text += f"  - {{id: {keys['id'].text()}, amount: {amount}, when: {when}}}\n"
+    terms = [_sketched(term) for term in (fields["terms"].list() if "terms" in fields else ())]
     report = Report(f"{file}#{sketch_id}")
-    for document in documents(text, report):
+    # JSON is YAML: quoting is its business, so that a sketch cannot write keys of its own.
+    for document in documents(json.dumps(_FRAME | {"contract": sketch_id, "terms": terms}), report):
         read_contract(document, report)
     probe = fields["due_probe"].plain() if "due_probe" in fields else None
     return InvalidContract(
         sketch_id, fields["error"].text(), tuple(report.findings), probe if isinstance(probe, dict) else None
     )
+
+
+def _sketched(term: Value) -> dict[str, object]:
+    keys = term.fields(("id", "percent", "remaining", "fixed", "after_term"), ("id",))
+    kinds = [k for k in ("percent", "remaining", "fixed") if k in keys]
+    if "id" not in keys or len(kinds) != 1:
+        raise term.wrong("ONE_OF", expected="percent, remaining, fixed", found=", ".join(kinds) or "none")
+    when = {"term_ready": keys["after_term"].text()} if "after_term" in keys else {"event": "signed"}
+    return {"id": keys["id"].text(), "amount": {kinds[0]: keys[kinds[0]].plain()}, "when": when}

@@ -503,6 +503,16 @@ def long_form(contract: m.Contract) -> dict[str, object]:
             {"id": x.id, "amount": money(x.amount), "tax_rate": percent_text(x.tax_rate)} for x in contract.lines
         ],
         "terms": [_long_term(t, contract) for t in contract.terms],
+        "approval": "required" if contract.approval_required else "none",
+        "notify_customer": contract.notify_customer,
+    }
+    body |= _long_lists(contract, money) | _long_rules(contract, money)
+    body |= contract.receivables
+    return {k: v for k, v in body.items() if v not in ([], {}, "")}
+
+
+def _long_lists(contract: m.Contract, money: Callable[[int], str]) -> dict[str, object]:
+    return {
         "events": {name: _long_binding(b) for name, b in contract.events.items()},
         "contacts": [
             _without_none({"role": c.role, "name": c.name, "email": c.email, "language": c.language})
@@ -541,12 +551,7 @@ def long_form(contract: m.Contract) -> dict[str, object]:
             )
             for o in contract.opening
         ],
-        "approval": "required" if contract.approval_required else "none",
-        "notify_customer": contract.notify_customer,
     }
-    body |= _long_rules(contract, money)
-    body |= contract.receivables
-    return {k: v for k, v in body.items() if v not in ([], {}, "")}
 
 
 def _long_rules(contract: m.Contract, money: Callable[[int], str]) -> dict[str, object]:

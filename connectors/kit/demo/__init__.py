@@ -1,70 +1,137 @@
-"""The demo's world: invented companies, contracts and milestones around a fixed day."""
+"""The demo's world: invented companies, contracts and milestones around a fixed day.
+
+Together the contracts show what a night can say: ready now, blocked by a milestone, by a document or by a
+reopened milestone, waiting for time, silence that counts as acceptance, progress, an ambiguous name, a change
+nobody can prove, a price without tax abroad, releases as milestones, an approval, and hostile text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors.kit.sandbox.world import World
+from connectors.kit.sandbox.world import Project, World
 
 AS_OF = date(2026, 11, 20)
 _ZONE = ZoneInfo("Asia/Shanghai")
+DONE, UNDER_WAY = "已完成", "进行中"
 
 
-def _on(day: date, hour: int = 15) -> datetime:
-    return datetime(day.year, day.month, day.day, hour, 20, tzinfo=_ZONE)
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Puts things into the world on days told as they are on the demo's day."""
+
+    world: World
+    shift: timedelta
+
+    def on(self, day: str, hour: int = 15) -> datetime:
+        """An instant of that day in China."""
+        moment = date.fromisoformat(day) + self.shift
+        return datetime(moment.year, moment.month, moment.day, hour, 20, tzinfo=_ZONE)
+
+    def open(self, project: Project, title: str, planned: str, *, kind: str = "里程碑", salt: str = "") -> None:
+        """A milestone that is still to come."""
+        self.world.add(project, title, planned=self.on(planned), kind=kind, salt=salt)
+
+    def done(self, project: Project, title: str, planned: str, on: str, by: str, *, kind: str = "里程碑") -> None:
+        """A milestone that a person completed."""
+        item = self.world.add(project, title, planned=self.on(planned), kind=kind)
+        self.world.move(item, UNDER_WAY, self.on(on, 9) - timedelta(days=14), by)
+        self.world.move(item, DONE, self.on(on), by)
 
 
-def demo_world() -> World:
-    """Milestones as the sandbox shows them on the demo's day."""
-    world = World(tenant="huikuan-demo", now=int(_on(AS_OF, 18).timestamp()))
-    _park(world)
-    _others(world)
+def demo_world(as_of: date = AS_OF) -> World:
+    """Milestones as the sandbox shows them on the demo's day; on another day all of them move along."""
+    moment = datetime(as_of.year, as_of.month, as_of.day, 18, 20, tzinfo=_ZONE)
+    world = World(tenant="huikuan-demo", now=int(moment.timestamp()))
+    stage = _Stage(world, as_of - AS_OF)
+    for scene in _SCENES:
+        scene(stage)
     return world
 
 
-def _park(world: World) -> None:
-    park = world.add_project("ZHYQ", "智慧园区平台")
-    first = world.add(park, "初验", planned=_on(date(2026, 11, 10)))
-    world.move(first, "已完成", _on(date(2026, 11, 12)), "李强")
-    world.add(park, "终验", planned=_on(date(2027, 1, 22)))
-    mes = world.add_project("MES", "车间 MES 二期")
-    done = world.add(mes, "上线", planned=_on(date(2026, 10, 30)))
-    world.move(done, "已完成", _on(date(2026, 10, 28)), "王敏")
-    accepted = world.add(mes, "验收", planned=_on(date(2026, 11, 16)))
-    world.move(accepted, "已完成", _on(date(2026, 11, 17)), "王敏")
-    back = world.add(mes, "培训", planned=_on(date(2026, 11, 5)))
-    world.move(back, "已完成", _on(date(2026, 11, 5)), "王敏")
-    world.move(back, "进行中", _on(date(2026, 11, 13)), "赵倩")
-    data = world.add_project("DATA", "数据中台")
-    bulk = world.add(data, "数据迁移", planned=_on(date(2026, 11, 1)))
-    world.move(bulk, "已完成", _on(date(2026, 11, 3)), "", silent=True)
-    world.add(data, "联调", planned=_on(date(2026, 12, 8)), salt="a")
-    world.add(data, "联调", planned=_on(date(2026, 12, 15)), salt="b")
+def _park(stage: _Stage) -> None:
+    park = stage.world.add_project("ZHYQ", "智慧园区平台", system="pingcode", hetongbianhao="HT-2026-018")
+    stage.done(park, "初验", "2026-11-10", "2026-11-12", "李强")
+    stage.open(park, "终验", "2027-01-22")
+
+
+def _mes(stage: _Stage) -> None:
+    """Training was completed and then reopened."""
+    mes = stage.world.add_project("MES", "车间 MES 二期", system="pingcode", hetongbianhao="HT-2026-031")
+    stage.done(mes, "上线", "2026-10-30", "2026-10-28", "王敏")
+    stage.done(mes, "验收", "2026-11-16", "2026-11-17", "王敏")
+    stage.done(mes, "培训", "2026-11-05", "2026-11-05", "王敏")
+    stage.world.move(stage.world.find("培训"), UNDER_WAY, stage.on("2026-11-13"), "赵倩")
+
+
+def _data(stage: _Stage) -> None:
+    """A bulk change without a trace, two milestones of one name, and progress past the half."""
+    data = stage.world.add_project("DATA", "数据中台", system="pingcode", hetongbianhao="HT-2026-044")
+    bulk = stage.world.add(data, "数据迁移", planned=stage.on("2026-11-01"))
+    stage.world.move(bulk, DONE, stage.on("2026-11-03"), silent=True)
+    stage.open(data, "联调", "2026-12-08", salt="a")
+    stage.open(data, "联调", "2026-12-15", salt="b")
     data.total, data.completed = 40, 23
 
 
-def _others(world: World) -> None:
-    rollout = world.add_project("WMS", "Warehouse rollout")
-    for number, (title, day) in enumerate((("Design approved", date(2026, 9, 4)), ("Go-live", date(2026, 11, 9)))):
-        step = world.add(rollout, title, planned=_on(day))
-        world.move(step, "已完成", _on(day + timedelta(days=number)), "Anna Vogel")
-    world.add(rollout, "Hypercare ends", planned=_on(date(2026, 12, 18)))
-    odd = world.add_project("ODD", '=HYPERLINK("http://evil.example","click"), 特殊 🚧')
-    strange = world.add(odd, '=1+1, "交付" 🚧', planned=_on(date(2026, 11, 18)))
-    world.move(strange, "已完成", _on(date(2026, 11, 18)), "孙悦")
+def _lighting(stage: _Stage) -> None:
+    light = stage.world.add_project(
+        "LIGHT", "城市照明节能改造", "hybrid", system="pingcode", hetongbianhao="HT-2026-063"
+    )
+    stage.done(light, "到货", "2026-07-10", "2026-07-08", "何婷")
+    stage.done(light, "安装调试", "2026-10-20", "2026-10-23", "何婷", kind="阶段")
 
 
-def write_demo(folder: Path, base_url: str) -> Path:
-    """The demo's contracts and configuration in a folder; returns the configuration file."""
+def _port(stage: _Stage) -> None:
+    port = stage.world.add_project("PORT", "港口数据接口", system="pingcode", hetongbianhao="HT-2026-071")
+    stage.done(port, "报关接口", "2026-10-15", "2026-10-16", "沈岚")
+    stage.done(port, "泊位接口", "2026-11-12", "2026-11-11", "沈岚")
+    stage.open(port, "堆场接口", "2026-12-04")
+
+
+def _bank(stage: _Stage) -> None:
+    """Releases; the date of a stage is typed in by a person."""
+    sdk = stage.world.add_project("SDK", "Mobile banking SDK", "hybrid", system="pingcode")
+    first = stage.world.add_release(sdk, "SDK 2.0", stage.on("2026-09-01"), stage.on("2026-11-06"))
+    stage.world.stage(first, UNDER_WAY, stage.on("2026-09-02"), "Maya Lindqvist")
+    stage.world.stage(first, "已发布", stage.on("2026-11-05"), "Maya Lindqvist")
+    stage.world.add_release(sdk, "SDK 2.1", stage.on("2026-11-09"), stage.on("2026-12-18"))
+
+
+def _rollout(stage: _Stage) -> None:
+    rollout = stage.world.add_project("WMS", "Warehouse rollout", system="worktile")
+    stage.done(rollout, "Design approved", "2026-09-04", "2026-09-04", "Anna Vogel")
+    stage.done(rollout, "Go-live", "2026-11-09", "2026-11-10", "Anna Vogel")
+    stage.open(rollout, "Hypercare ends", "2026-12-18")
+
+
+def _odd(stage: _Stage) -> None:
+    """Text from outside is hostile."""
+    odd = stage.world.add_project("ODD", '=HYPERLINK("http://evil.example","click"), 特殊 🚧', system="worktile")
+    stage.done(odd, '=1+1, "交付" 🚧', "2026-11-18", "2026-11-18", "孙悦")
+
+
+_SCENES: tuple[Callable[[_Stage], None], ...] = (_park, _mes, _data, _lighting, _port, _bank, _rollout, _odd)
+
+
+def write_demo(folder: Path, rd_url: str, ops_url: str | None = None) -> Path:
+    """The demo's contracts, documents and configuration in a folder; returns the configuration file.
+
+    `ops_url` is where Worktile is served; the same sandbox serves both where it is left out.
+    """
     target = folder / "contracts"
     target.mkdir(parents=True, exist_ok=True)
-    for source in sorted(resources.files(__name__).joinpath("contracts").iterdir(), key=lambda p: p.name):
+    for source in resources.files(__name__).joinpath("contracts").iterdir():
         if source.name.endswith(".yaml"):
-            (target / source.name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+            (target / source.name).write_bytes(source.read_bytes())
+    (folder / "documents.csv").write_bytes(resources.files(__name__).joinpath("documents.csv").read_bytes())
     template = resources.files(__name__).joinpath("huikuan.toml").read_text(encoding="utf-8")
     config = folder / "huikuan.toml"
-    config.write_text(template.replace("@BASE_URL@", base_url), encoding="utf-8")
+    text = template.replace("@RD_URL@", rd_url).replace("@OPS_URL@", ops_url or rd_url)
+    config.write_text(text, encoding="utf-8")
     return config

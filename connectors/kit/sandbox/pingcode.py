@@ -1,252 +1,422 @@
-"""PingCode's side of the sandbox, both generations of paths."""
+"""PingCode's side of the sandbox: two generations of paths, one set of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-from zlib import crc32
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from connectors.kit.sandbox.world import STATES, Milestone, Project, World, identity
+from connectors.kit.sandbox import filters
+from connectors.kit.sandbox.answers import (
+    Refusal,
+    answer,
+    bad_path,
+    between,
+    flag,
+    moment,
+    object_id,
+    page,
+    required,
+)
+from connectors.kit.sandbox.rows import PROJECT_STATES, SHORT, Rows
+from connectors.kit.sandbox.shelf import Shelf
+from connectors.kit.sandbox.world import PLANNED, STAGES, STATES, Milestone, Project, Release, Review, Sprint, World
 
-Row = dict[str, Any]
-THIRTY_DAYS = 30 * 86_400
-DAY = 86_400
-
-
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, "application/json")
-
-
-def unauthorised() -> Response:
-    """A bad bearer token: a real 401."""
-    return _json({"code": "100001", "message": "未授权"}, 401)
-
-
-def throttled(wait: int) -> Response:
-    """The documented 429."""
-    return _json({"code": "100038", "message": "请求过于频繁"}, 429, {"x-pc-retry-after": str(wait)})
-
-
-def _bad(code: str, message: str, status: int = 400) -> Response:
-    return _json({"code": code, "message": message}, status)
+BULK_MAX = 100
+API_USER = "open-api"  # who a change by the API is put down to
 
 
-async def bad_path(world: World, request: Request) -> Response:
-    """A path that does not exist."""
-    del world, request
-    return _bad("100002", "资源路径不正确", 404)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a handler."""
+
+    world: World
+    shelf: Shelf
+    rows: Rows
+    request: Request
+    body: Any = None
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        return self.request.query_params
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        return self.request.path_params
+
+    def project(self, key: str) -> Project:
+        """A project that can be seen. Raises Refusal (100300)."""
+        found = self.world.projects.get(key)
+        if found is None or found.system == "worktile" or (found.deleted and not flag(self.given, "include_deleted")):
+            raise Refusal("100300", "项目不存在")
+        return found
+
+    def item(self, *, short: bool = False) -> Milestone:
+        """The work item of the path, by id or where allowed by its short one. Raises Refusal (100317, 100002)."""
+        key = self.path["item_id"]
+        if short and len(key) == SHORT:
+            found = next((m for m in self.world.milestones.values() if m.id[:SHORT] == key), None)
+        else:
+            found = self.world.milestones.get(object_id(key))
+        if found is None or self.world.projects[found.project].system == "worktile":
+            raise Refusal("100317", "工作项不存在")
+        hidden = (found.deleted and not flag(self.given, "include_deleted")) or (
+            found.archived and not flag(self.given, "include_archived")
+        )
+        if hidden and self.request.method == "GET":
+            raise Refusal("100317", "工作项不存在")
+        return found
 
 
-async def token(world: World, request: Request, issue: Callable[[], str]) -> Response:
-    """Client credentials by GET; wrong ones are 400, `expires_in` is a moment."""
-    given = request.query_params
-    if (given.get("client_id"), given.get("client_secret")) != (world.client_id, world.client_secret):
-        return _bad("100024", "client_id 或 client_secret 不正确")
-    return _json({"access_token": issue(), "token_type": "Bearer", "expires_in": 4_000_000_000})
+Handler = Callable[[Call], Response]
 
 
-async def team(world: World, request: Request) -> Response:
-    """Whose tenant it is."""
-    del request
-    return _json({"id": identity(world.tenant), "url": "", "name": world.tenant, "secondary_domain": world.tenant})
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path below /v1/{area} (or /v1 where `area` is empty), with the parameters it honours."""
+
+    method: str
+    path: str
+    handler: Handler
+    query: tuple[str, ...] = ()
+    body: tuple[str, ...] = ()
+    shared: bool = field(default=False)  # below /v1, the same in both generations
 
 
-def routes(area: str) -> list[tuple[str, Callable[[World, Request], Awaitable[Response]], list[str]]]:
-    """(path, handler, methods) below /v1/{area}."""
-    found: list[tuple[str, Callable[[World, Request], Awaitable[Response]], list[str]]] = [
-        ("/projects", _projects, ["GET"]),
-        ("/projects/{project_id}/progress", _progress, ["GET"]),
-        ("/projects/{project_id}/sprints", _nothing, ["GET"]),
-        ("/projects/{project_id}/versions", _nothing, ["GET"]),
-        ("/work_item/types", _types, ["GET"]),
-        ("/work_item/states", _states, ["GET"]),
-        ("/work_items", _items_g2 if area == "project" else _items_g3, ["GET"]),
-        ("/work_items/{item_id}", _item, ["GET"]),
-        ("/work_items/{item_id}/transition_histories", _histories, ["GET"]),
-    ]
-    if area == "pjm":
-        found.insert(6, ("/work_items/search", _search, ["POST"]))
+# --- projects ----------------------------------------------------------------------------------------
+
+
+def _projects(call: Call) -> Response:
+    deleted, archived = flag(call.given, "include_deleted"), flag(call.given, "include_archived")
+    rows = [p for p in call.world.projects.values() if p.system != "worktile" and (deleted or not p.deleted)]
+    rows = [p for p in rows if archived or not p.archived]
+    rows = [p for p in rows if call.given.get("type") in (None, p.kind)]
+    rows = _narrowed(call, rows) if call.rows.area == "pjm" else _by_identifier(call, rows)
+    return page(call.given, sorted(rows, key=lambda p: call.world.rank(p.id)), call.rows.project)
+
+
+def _by_identifier(call: Call, rows: list[Project]) -> list[Project]:
+    return [p for p in rows if call.given.get("identifier") in (None, p.identifier)]
+
+
+def _narrowed(call: Call, rows: list[Project]) -> list[Project]:
+    """The newer generation: words of the name, and moments. It has no filter by identifier."""
+    words = call.given.get("keywords", "")
+    return _in_ranges(call, [p for p in rows if words in p.name])
+
+
+def _in_ranges(call: Call, rows: Sequence[Any]) -> list[Any]:
+    kept = list(rows)
+    for name in ("created", "updated"):
+        bounds = between(call.given, f"{name}_between")
+        if bounds is not None:
+            kept = [r for r in kept if bounds[0] <= getattr(r, f"{name}_at") <= bounds[1]]
+    return kept
+
+
+def _project(call: Call) -> Response:
+    return answer(call.rows.project(call.project(object_id(call.path["project_id"]))))
+
+
+def _progress(call: Call) -> Response:
+    """Counts by type of state, over all work items; a bare object, no page."""
+    p = call.project(call.path["project_id"])
+    own = [STATES[m.state] for m in call.shelf.select(("own", p.id), (p.id,), lambda m: not m.deleted)]
+    total, done = (p.total, p.completed) if p.total else (len(own), own.count("completed"))
+    under_way = 0 if p.total else own.count("in_progress")
+    counts = {"total": total, "pending_count": total - done - under_way, "in_progress_count": under_way, "completed_count": done}  # fmt: skip
+    return answer({"work_item": counts})
+
+
+def _project_states(call: Call) -> Response:
+    call.project(*required(call.request, "project_id"))
+    return page(call.given, list(PROJECT_STATES), call.rows.project_state)
+
+
+# --- types and states --------------------------------------------------------------------------------
+
+
+def _types(call: Call) -> Response:
+    p = call.project(*required(call.request, "project_id"))
+    return page(call.given, call.world.kinds(p), lambda k: call.rows.type(*k))
+
+
+def _all_types(call: Call) -> Response:
+    kinds = {k: g for p in call.world.projects.values() for k, g in call.world.kinds(p)}
+    build = call.rows
+    return page(call.given, list(kinds.items()), lambda k: build.flagged(build.type(*k), system=build.is_system(k[0])))
+
+
+def _states(call: Call) -> Response:
+    key, _kind = required(call.request, "project_id", "work_item_type_id")
+    call.project(key)
+    return page(call.given, list(STATES), call.rows.state)
+
+
+def _all_states(call: Call) -> Response:
+    return page(call.given, list(STATES), lambda s: call.rows.flagged(call.rows.state(s), system=True))
+
+
+# --- work items --------------------------------------------------------------------------------------
+
+
+def _listed(call: Call, wanted: filters.Wanted, given: Mapping[str, Any]) -> Response:
+    found = call.shelf.select(wanted.key, wanted.projects, lambda m: _shown(call, m) and wanted.test(m))
+    return page(given, found, lambda m: call.shelf.row(call.rows.area, m, call.rows.item))
+
+
+def _shown(call: Call, m: Milestone) -> bool:
+    return call.world.projects[m.project].system != "worktile"
+
+
+def _items(call: Call) -> Response:
+    build = filters.plural if call.rows.area == "project" else filters.single
+    return _listed(call, build(call.world, call.given), call.given)
+
+
+def _search(call: Call) -> Response:
+    payload = call.body.get("payload") if isinstance(call.body, dict) else None
+    if not isinstance(payload, dict):
+        raise Refusal("100039", "请求格式不正确")
+    return _listed(call, filters.search(call.world, payload), payload)
+
+
+def _item(call: Call) -> Response:
+    return answer(call.rows.item(call.item(short=call.rows.area == "pjm")))
+
+
+def _change_item(call: Call) -> Response:
+    """A change of one item leaves a row in its history. What is not known is ignored."""
+    item = call.item()
+    for name, value in _mapping(call.body).items():
+        _set(call, item, name, value, silent=False)
+    return answer(call.rows.item(item))
+
+
+def _change_items(call: Call) -> Response:
+    """A bulk change: one property of up to 100 items; it leaves no trace in any history."""
+    body = _mapping(call.body)
+    ids = body.get("ids")
+    if not ids or "property_name" not in body:
+        raise Refusal("100008", "缺少必填参数 ids 或 property_name")
+    if not isinstance(ids, list) or len(ids) > BULK_MAX:
+        raise Refusal("100006", f"ids 最多只能 {BULK_MAX} 个")
+    found = [call.world.milestones[i] for i in ids if i in call.world.milestones]
+    for item in found:
+        _set(call, item, str(body["property_name"]), body.get("property_value"), silent=True)
+    return answer({"inserts": 0, "updates": len(found), "deletes": 0})
+
+
+def _mapping(body: Any) -> Mapping[str, Any]:
+    if not isinstance(body, dict):
+        raise Refusal("100039", "请求格式不正确")
+    return body
+
+
+def _set(call: Call, item: Milestone, name: str, value: Any, *, silent: bool) -> None:
+    world = call.world
+    if name == "state_id":
+        state = next((s for s in STATES if world.state_id(s) == value), None)
+        if state is None:
+            raise Refusal("100303", "工作项状态不存在")
+        world.move(item, state, by=API_USER, silent=silent)
+    elif name == "title":
+        item.title, item.updated_at = str(value), world.now
+    elif name == "end_at":
+        item.planned, item.updated_at = moment(value, name), world.now
+
+
+def _histories(call: Call) -> Response:
+    return page(call.given, call.rows.histories(call.item()), lambda r: r)
+
+
+def _history(call: Call) -> Response:
+    rows = {r["id"]: r for r in call.rows.histories(call.item())}
+    if call.path["history_id"] not in rows:
+        raise Refusal("1003108", "流转记录不存在")
+    return answer(rows[call.path["history_id"]])
+
+
+def _activities(call: Call) -> Response:
+    kind, key = required(call.request, "principal_type", "principal_id")
+    if kind != "work_item":
+        raise Refusal("100049", "principal_type 不支持")
+    item = call.world.milestones.get(key)
+    if item is None or item.deleted:
+        raise Refusal("100317", "工作项不存在")
+    return page(call.given, call.rows.activities(item), lambda r: r)
+
+
+# --- sprints and releases ----------------------------------------------------------------------------
+
+
+def _sprints(call: Call) -> Response:
+    """Kanban and waterfall projects have none: an empty list."""
+    p = call.project(call.path["project_id"])
+    status, words = call.given.get("status"), call.given.get("name", "")
+    rows = [s for s in call.world.sprints.values() if s.project == p.id and words in s.name]
+    rows = _in_ranges(call, [s for s in rows if status in (None, s.status)])
+    return page(call.given, rows, call.rows.sprint)
+
+
+def _sprint(call: Call) -> Response:
+    p = call.project(call.path["project_id"])
+    if p.kind not in ("scrum", "hybrid"):
+        raise Refusal("100300", "项目不存在")
+    found: Sprint | None = call.world.sprints.get(object_id(call.path["sprint_id"]))
+    if found is None:
+        raise Refusal("100308", "迭代不存在")
+    if found.project != p.id:
+        raise Refusal("100309", "迭代不属于该项目")
+    return answer(call.rows.sprint(found))
+
+
+def _releases(call: Call) -> Response:
+    p = call.project(call.path["project_id"])
+    status, words = call.given.get("status"), call.given.get("name", "")
+    rows = [r for r in call.world.releases.values() if r.project == p.id and words in r.name]
+    rows = _in_ranges(call, [r for r in rows if status in (None, STAGES[r.stage])])
+    return page(call.given, rows, call.rows.release)
+
+
+def _release(call: Call) -> Response:
+    p = call.project(call.path["project_id"])
+    found: Release | None = call.world.releases.get(object_id(call.path["version_id"]))
+    if found is None or found.project != p.id:
+        raise Refusal("100304", "发布不存在")
+    return answer(call.rows.release(found))
+
+
+def _stages(call: Call) -> Response:
+    return page(call.given, list(STAGES), call.rows.stage)
+
+
+# --- proof: deliverables and reviews -----------------------------------------------------------------
+
+
+def _deliverables(call: Call) -> Response:
+    project, item = call.given.get("project_id"), call.given.get("work_item_id")
+    if project and call.project(project).kind not in PLANNED:
+        raise Refusal("100300", "项目不存在")
+    items, rows = call.world.milestones, call.world.deliverables.values()
+    found = [d for d in rows if project in (None, items[d.item].project) and item in (None, d.item)]
+    return page(call.given, [d for d in found if not items[d.item].deleted], call.rows.deliverable)
+
+
+def _deliverable(call: Call) -> Response:
+    found = call.world.deliverables.get(object_id(call.path["deliverable_id"]))
+    if found is None:
+        raise Refusal("100317", "交付目标不存在")
+    return answer(call.rows.deliverable(found))
+
+
+def _reviews(call: Call) -> Response:
+    kind, pilot = required(call.request, "principal_type", "pilot_id")
+    if kind != "work_item":
+        raise Refusal("100049", "principal_type 不支持")
+    status = call.given.get("status")
+    rows = [r for r in call.world.reviews.values() if r.project == pilot and status in (None, r.status)]
+    return page(call.given, rows, call.rows.review)
+
+
+def _found_review(call: Call) -> Review:
+    required(call.request, "principal_type")
+    found = call.world.reviews.get(object_id(call.path["review_id"]))
+    if found is None:
+        raise Refusal("100317", "评审不存在")
     return found
 
 
-# --- rows --------------------------------------------------------------------------------------------
+def _review(call: Call) -> Response:
+    return answer(call.rows.review(_found_review(call)))
 
 
-def _person(name: str) -> Row:
-    return {"id": identity("user", name, length=32), "url": "", "name": name, "display_name": name, "avatar": ""}
+def _principals(call: Call) -> Response:
+    review = _found_review(call)
+    items = [call.world.milestones[i] for i in review.items]
+    return page(call.given, items, lambda m: call.rows.principal(review, m))
 
 
-def _state(name: str) -> Row:
-    return {"id": identity("state", name), "url": "", "name": name, "type": STATES[name], "color": "#56abfb"}
+# --- people ------------------------------------------------------------------------------------------
 
 
-def _project_row(world: World, p: Project) -> Row:
-    return {
-        "id": p.id, "url": "", "type": p.kind, "identifier": p.identifier, "name": p.name, "visibility": "private",
-        "description": "", "assignee": None, "start_at": None, "end_at": None, "properties": {}, "members": [],
-        "created_at": world.now - 10_000_000, "updated_at": p.updated_at, "is_archived": int(p.archived), "is_deleted": 0,
-    }  # fmt: skip
+def _users(call: Call) -> Response:
+    names = [n for n in call.world.people if call.given.get("name") in (None, n)]
+    words = call.given.get("keywords", "")
+    return page(call.given, [n for n in names if words in n], call.rows.user)
 
 
-def _item_row(world: World, item: Milestone) -> Row:
-    p = world.projects[item.project]
-    number = f"{p.identifier}-{crc32(item.id.encode()) % 10_000}"
-    row: Row = {
-        "id": item.id, "url": "", "identifier": number, "short_id": item.id[:8], "title": item.title,
-        "html_url": f"https://pingcode.example/pjm/items/{item.id}", "type": world.type_id(item.kind),
-        "project": {"id": p.id, "url": "", "identifier": p.identifier, "name": p.name, "type": p.kind, "is_archived": 0, "is_deleted": 0},
-        "state": _state(item.state), "assignee": None, "priority": None, "start_at": None, "end_at": item.planned,
-        "completed_at": item.completed_at, "parent_id": None, "phase": None, "sprint": None, "versions": [], "description": "",
-        "properties": {}, "tags": [], "participants": [], "created_at": world.now - 10_000_000, "created_by": _person("admin"),
-        "updated_at": item.updated_at, "updated_by": _person("admin"), "is_archived": int(item.archived), "is_deleted": int(item.deleted),
-    }  # fmt: skip
-    return row | item.extra
+def _user(call: Call) -> Response:
+    name = next((n for n, key in call.world.people.items() if key == call.path["user_id"]), None)
+    if name is None:
+        raise bad_path()
+    return answer(call.rows.user(name))
 
 
-def _page(request: Request, rows: Iterable[Any], build: Callable[[Any], Row], given: Row | None = None) -> Response:
-    """One page; the order is stable but means nothing."""
-    source = given if given is not None else dict(request.query_params)
-    try:
-        index, size = int(source.get("page_index", 0)), min(100, int(source.get("page_size", 30)))
-    except ValueError:
-        return _bad("100004", "数字参数不正确")
-    ordered = list(rows)
-    values = [build(r) for r in ordered[index * size : (index + 1) * size]]
-    return _json({"page_size": size, "page_index": index, "total": len(ordered), "values": values})
+def _team(call: Call) -> Response:
+    tenant = call.world.tenant
+    key = call.rows.world.state_id(tenant)
+    return answer({"id": key, "url": f"https://{tenant}.pingcode.example", "name": tenant, "secondary_domain": tenant})
 
 
-def _shuffled(items: Iterable[Milestone]) -> list[Milestone]:
-    return sorted(items, key=lambda m: crc32(m.id.encode()))
+#: What is below /v1/{area}; where a list of parameters differs, the generation is named.
+_BOUNDS = ("created_between", "updated_between")
+_SHOWN = ("include_deleted", "include_archived")
+_PROJECT_QUERY = {
+    "project": ("identifier", "type", *_SHOWN),
+    "pjm": ("keywords", "type", *_BOUNDS, *_SHOWN),
+}
+_ITEM_QUERY = {
+    "project": (*filters.PLURAL, *filters.RANGES, *filters.COMMON),
+    "pjm": (*filters.SINGLE, *filters.COMMON),
+}
 
 
-def _flag(given: Row, name: str) -> bool:
-    return str(given.get(name, "false")).lower() == "true"
-
-
-def _visible(world: World, given: Row) -> list[Milestone]:
-    """Deleted and archived rows hide unless asked for."""
-    deleted, archived = _flag(given, "include_deleted"), _flag(given, "include_archived")
-    return [m for m in world.milestones.values() if (deleted or not m.deleted) and (archived or not m.archived)]
-
-
-# --- answers -----------------------------------------------------------------------------------------
-
-
-async def _projects(world: World, request: Request) -> Response:
-    archived = _flag(dict(request.query_params), "include_archived")
-    rows = [p for p in world.projects.values() if archived or not p.archived]
-    return _page(request, rows, lambda p: _project_row(world, p))
-
-
-async def _progress(world: World, request: Request) -> Response:
-    p = world.projects.get(request.path_params["project_id"])
-    if p is None:
-        return _bad("100300", "项目不存在")
-    own = [m for m in world.milestones.values() if m.project == p.id and not m.deleted]
-    total, done = (p.total, p.completed) if p.total else (len(own), sum(STATES[m.state] == "completed" for m in own))
-    return _json(
-        {"work_item": {"total": total, "pending_count": total - done, "in_progress_count": 0, "completed_count": done}}
+def endpoints(area: str) -> tuple[Endpoint, ...]:
+    """All that one generation answers to, literal paths before those with an id in the same place."""
+    search = (Endpoint("POST", "/work_items/search", _search, body=("mode", "payload")),) if area == "pjm" else ()
+    return (
+        Endpoint("GET", "/work_items", _items, _ITEM_QUERY[area]),
+        *search,
+        Endpoint("GET", "/work_items/{item_id}/transition_histories", _histories),
+        Endpoint("GET", "/work_items/{item_id}/transition_histories/{history_id}", _history),
+        Endpoint("GET", "/work_items/{item_id}", _item, _SHOWN),
+        Endpoint("PATCH", "/work_items", _change_items, body=("ids", "property_name", "property_value")),
+        Endpoint("PATCH", "/work_items/{item_id}", _change_item, body=("title", "end_at", "state_id")),
+        Endpoint("GET", "/projects", _projects, _PROJECT_QUERY[area]),
+        Endpoint("GET", "/projects/{project_id}", _project, _SHOWN),
+        Endpoint("GET", "/projects/{project_id}/progress", _progress),
+        Endpoint("GET", "/projects/{project_id}/sprints", _sprints, ("name", "status", *_BOUNDS)),
+        Endpoint("GET", "/projects/{project_id}/sprints/{sprint_id}", _sprint),
+        Endpoint("GET", "/projects/{project_id}/versions", _releases, ("name", "status", *_BOUNDS)),
+        Endpoint("GET", "/projects/{project_id}/versions/{version_id}", _release),
+        Endpoint("GET", "/project/states", _project_states, ("project_id",)),
+        Endpoint("GET", "/work_item/types", _types, ("project_id",)),
+        Endpoint("GET", "/work_item/states", _states, ("project_id", "work_item_type_id")),
+        Endpoint("GET", "/work_item_types", _all_types),
+        Endpoint("GET", "/work_item_states", _all_states),
+        Endpoint("GET", "/stages", _stages),
+        Endpoint("GET", "/deliverables", _deliverables, ("project_id", "work_item_id")),
+        Endpoint("GET", "/deliverables/{deliverable_id}", _deliverable),
+        Endpoint("GET", "/reviews", _reviews, ("principal_type", "pilot_id", "status"), shared=True),
+        Endpoint("GET", "/reviews/{review_id}", _review, ("principal_type",), shared=True),
+        Endpoint("GET", "/reviews/{review_id}/principals", _principals, ("principal_type",), shared=True),
+        Endpoint("GET", "/activities", _activities, ("principal_type", "principal_id"), shared=True),
+        Endpoint("GET", "/directory/users", _users, ("name", "keywords"), shared=True),
+        Endpoint("GET", "/directory/users/{user_id}", _user, shared=True),
+        Endpoint("GET", "/directory/team", _team, shared=True),
     )
 
 
-async def _nothing(world: World, request: Request) -> Response:
-    del world
-    return _page(request, [], lambda r: r)
-
-
-async def _types(world: World, request: Request) -> Response:
-    p = world.projects.get(request.query_params.get("project_id", ""))
-    if p is None:
-        return _bad("100300", "项目不存在")
-    kinds = [("里程碑", "plan"), ("阶段", "plan")] if p.kind in ("waterfall", "hybrid") else []
-    rows = [{"id": world.type_id(k), "url": "", "name": k, "group": g} for k, g in [*kinds, ("任务", "task")]]
-    return _page(request, rows, lambda r: r)
-
-
-async def _states(world: World, request: Request) -> Response:
-    del world
-    return _page(request, list(STATES), _state)
-
-
-async def _items_g2(world: World, request: Request) -> Response:
-    """Plural filters, `updated_between` to the second; what is unknown is ignored."""
-    given = dict(request.query_params)
-    rows = _visible(world, given)
-    if "project_ids" in given:
-        wanted = set(given["project_ids"].split(","))
-        rows = [m for m in rows if m.project in wanted]
-    if "type_ids" in given:
-        kinds = set(given["type_ids"].split(","))
-        rows = [m for m in rows if world.type_id(m.kind) in kinds]
-    if "updated_between" in given:
-        low, _, high = given["updated_between"].partition(",")
-        if any(len(x) > 11 for x in (low, high)):
-            return _bad("100004", "时间戳应为 10 位秒")
-        rows = [m for m in rows if int(low or 0) <= m.updated_at <= int(high or 9_999_999_999)]
-    return _page(request, _shuffled(rows), lambda m: _item_row(world, m))
-
-
-async def _items_g3(world: World, request: Request) -> Response:
-    """Singular filters only, no dates."""
-    given = dict(request.query_params)
-    rows = _visible(world, given)
-    if "project_id" in given:
-        rows = [m for m in rows if m.project == given["project_id"]]
-    if "type_id" in given:
-        rows = [m for m in rows if world.type_id(m.kind) == given["type_id"]]
-    return _page(request, _shuffled(rows), lambda m: _item_row(world, m))
-
-
-async def _search(world: World, request: Request) -> Response:
-    """A read with one operator a field; times compare by whole day."""
-    body = orjson.loads(await request.body())
-    payload = body.get("payload", {})
-    rows = _visible(world, payload)
-    for name, rule in payload.get("filter", {}).items():
-        if len(rule) != 1:
-            return _bad("100044", f"{name}: 只能有一个操作符")
-        operator, value = next(iter(rule.items()))
-        if name == "project.id" and operator == "in":
-            rows = [m for m in rows if m.project in value]
-        elif name == "updated_at" and operator == "gte":
-            rows = [m for m in rows if m.updated_at // DAY >= int(value) // DAY]
-        else:
-            return _bad("100043", f"{name} 不可筛选")
-    return _page(request, _shuffled(rows), lambda m: _item_row(world, m), payload)
-
-
-async def _item(world: World, request: Request) -> Response:
-    item = world.milestones.get(request.path_params["item_id"])
-    return _bad("100317", "工作项不存在") if item is None or item.deleted else _json(_item_row(world, item))
-
-
-async def _histories(world: World, request: Request) -> Response:
-    item = world.milestones.get(request.path_params["item_id"])
-    if item is None or item.deleted:
-        return _bad("100317", "工作项不存在")
-    first = [
-        {
-            "id": identity(item.id, "created"),
-            "url": "",
-            "from_state": None,
-            "to_state": _state("未开始"),
-            "created_at": world.now - 10_000_000,
-            "created_by": _person("admin"),
-        }
-    ]
-    rows = [
-        {
-            "id": identity(item.id, n),
-            "url": "",
-            "from_state": _state(before),
-            "to_state": _state(after),
-            "created_at": at,
-            "created_by": _person(by),
-        }
-        for n, (at, before, after, by) in enumerate(item.history)
-    ]
-    return _page(request, first + rows, lambda r: r)
+def token(world: World, request: Request, issue: Callable[[int | None], tuple[str, int]]) -> Response:
+    """Client credentials by GET; wrong ones are 400, `expires_in` is a moment and no duration."""
+    given = request.query_params
+    if given.get("grant_type") != "client_credentials":
+        raise Refusal("100003", "grant_type 不正确")
+    if (given.get("client_id"), given.get("client_secret")) != (world.client_id, world.client_secret):
+        raise Refusal("100024", "client_id 或 client_secret 不正确")
+    value, ends = issue(world.token_seconds)
+    return answer({"access_token": value, "token_type": "Bearer", "expires_in": ends})

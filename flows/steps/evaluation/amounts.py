@@ -24,10 +24,11 @@ def ratio(amount: Ints, num: Ints, den: Ints) -> tuple[Ints, Mask]:
     return np.where((amount < 0) ^ (num < 0), -rounded, rounded), over
 
 
-def floor_ratio(amount: Ints, num: Ints, den: Ints) -> Ints:
-    """Take num/den of amounts, cut off (for tax rounded down)."""
-    cut: Ints = np.sign(amount) * (np.abs(amount) * num // den)
-    return cut
+def floor_ratio(amount: Ints, num: Ints, den: Ints) -> tuple[Ints, Mask]:
+    """Take num/den of amounts, cut off (for tax rounded down); and where 64 bits would not do."""
+    over = np.abs(amount) > INT64_MAX // np.maximum(np.abs(num), 1)
+    cut: Ints = np.sign(amount) * (np.abs(np.where(over, 0, amount)) * num // den)
+    return cut, over
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,13 @@ class _Work:
     def ratio(self, amount: Ints, num: Ints, den: Ints, contract: Ints) -> Ints:
         """`ratio`, with overflow charged to the contract."""
         value, over = ratio(amount, num, den)
+        if over.any():
+            self.overflow[contract[over]] = True
+        return value
+
+    def floor(self, amount: Ints, num: Ints, den: Ints, contract: Ints) -> Ints:
+        """`floor_ratio`, with overflow charged to the contract."""
+        value, over = floor_ratio(amount, num, den)
         if over.any():
             self.overflow[contract[over]] = True
         return value
@@ -373,7 +381,9 @@ def _taxed(work: _Work) -> Amounts:
     if inclusive.any():
         net_inside = work.ratio(work.base, den, den + num, work.rows.contract)
         if down.any():
-            net_inside = np.where(down, work.base - floor_ratio(work.base, num, den + num), net_inside)
+            net_inside = np.where(
+                down, work.base - work.floor(work.base, num, den + num, work.rows.contract), net_inside
+            )
     else:
         net_inside = work.base
     if inclusive.all():
@@ -381,7 +391,7 @@ def _taxed(work: _Work) -> Amounts:
     else:
         on_top = work.ratio(work.base, num, den, work.rows.contract)
         if down.any():
-            on_top = np.where(down, floor_ratio(work.base, num, den), on_top)
+            on_top = np.where(down, work.floor(work.base, num, den, work.rows.contract), on_top)
         net = np.where(inclusive, net_inside, work.base)
         tax = np.where(inclusive, work.base - net_inside, on_top)
     term_net, term_tax = (np.add.reduceat(x, work.rows.at[:-1]) if len(x) else x for x in (net, tax))

@@ -1,0 +1,119 @@
+"""`python -m bench [--quick]`: every measurement in one run, as ratios; prints the table of docs/performance.md."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+QUICK = "--quick" in sys.argv
+ROOT = Path(__file__).parents[1]
+
+
+def line(what: str, ours: str, other: str, ratio: str, target: str) -> None:
+    print(f"| {what} | {ours} | {other} | {ratio} | {target} |", flush=True)
+
+
+def pull_rows() -> None:
+    from bench.night import bare_loop, our_pull, page_server, timed
+
+    with page_server() as url:
+        pairs = [(timed(our_pull, url)[0], timed(bare_loop, url)[0]) for _ in range(3)]
+    ratio = statistics.median(a / b for a, b in pairs)
+    mine, bare = (statistics.median(x) for x in zip(*pairs, strict=True))
+    line(
+        "pull 1,000 pages of 100, 16 at once, 20 ms",
+        f"{mine:.1f} s",
+        f"bare httpx loop {bare:.1f} s",
+        f"{ratio:.2f}",
+        "≤ 1.3",
+    )
+
+
+def evaluate_rows() -> None:
+    from bench.evaluate import measure
+
+    for terms in (100_000,) if QUICK else (100_000, 1_000_000):
+        mine, theirs, nodes, differing = measure(terms)
+        assert differing == 0, "DuckDB disagrees"
+        line(
+            f"evaluate {terms:,} terms ({nodes:,} nodes)",
+            f"{mine:.2f} s",
+            f"DuckDB {theirs:.2f} s",
+            f"{mine / theirs:.2f}",
+            "≤ 1",
+        )
+
+
+def memory_row() -> None:
+    code = "from bench.shapes import columns; from bench.evaluate import ours; import resource; b, f = columns(1_000_000); ours(b, f); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    line("peak memory, 1,000,000 terms", f"{done.stdout.strip()} MiB", "", "", "≤ 2048 MiB")
+
+
+def post_row() -> None:
+    from bench.post import measure
+
+    pairs = [measure(100_000) for _ in range(3)]
+    mine, raw = (statistics.median(x) for x in zip(*pairs, strict=True))
+    line(
+        "post 100,000 records (SQLite)",
+        f"{mine:.2f} s",
+        f"raw executemany {raw:.2f} s",
+        f"{statistics.median(a / b for a, b in pairs):.2f}",
+        "≤ 1.5",
+    )
+
+
+def night_rows() -> None:
+    from bench.night import dlt_run, page_server, whole_run
+
+    items = 20_000 if QUICK else 100_000
+    with page_server(items // 100) as url:
+        found = whole_run(url, items)
+        other = dlt_run(url) if not QUICK else 0.0
+    cold, changed = found["cold: data work"], found["1 % changed: data work"]
+    line(f"1 % of {items:,} changed", f"{changed:.2f} s", f"cold {cold:.1f} s", f"{changed / cold:.3f}", "≤ 0.10")
+    if other:
+        line(
+            "the data path, cold: pull to post",
+            f"{cold:.1f} s",
+            f"dlt, load only {other:.1f} s",
+            f"{other / cold:.1f} × faster",
+            "≥ 10 ×",
+        )
+
+
+def process_rows() -> None:
+    def run(*arguments: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "flows.cli", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        return time.perf_counter() - begin
+
+    line("`huikuan --help`", f"{statistics.median(run('--help') for _ in range(5)):.2f} s", "", "", "≤ 0.3 s")
+    from datetime import date
+    from tempfile import TemporaryDirectory
+
+    from tests.fakes.company import company
+
+    with TemporaryDirectory() as place, company(Path(place)) as firm:
+        firm.contract("C-1")
+        firm.night(day=date(2026, 11, 20))
+        seconds = statistics.median(run("sync", "--config", str(firm.folder / "huikuan.toml")) for _ in range(3))
+    line("`huikuan sync`, nothing changed, no server", f"{seconds:.1f} s", "", "", "≤ 10 s")
+
+
+if __name__ == "__main__":
+    print("| what | Huikuan | beside it | ratio | target |\n|---|---|---|---|---|")
+    for rows in (evaluate_rows, memory_row, post_row, pull_rows, night_rows, process_rows):
+        rows()

@@ -1,0 +1,244 @@
+"""The commands as a user types them: in a process of their own, exit codes, JSON on standard output only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.company import company
+
+ROOT = Path(__file__).parents[2]
+
+
+def huikuan(*arguments: str, cwd: Path, language: str = "en", **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HUIKUAN_", "PREFECT_", "LC_", "LANG"))}
+    env |= {"PYTHONPATH": str(ROOT), "HUIKUAN_LANGUAGE": language, "COLUMNS": "200", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=110
+    )
+
+
+@pytest.fixture
+def firm(tmp_path: Path):
+    with company(tmp_path) as it:
+        it.contract("C-1")
+        it.world.move(it.world.find("M1"), "已完成", it.at(date(2026, 11, 18)), "李强")
+        yield it
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "The list of ready-to-invoice records."), ("zh-CN", "可开票清单。")]
+)
+def test_help_teaches_in_both_languages(tmp_path: Path, language: str, word: str) -> None:
+    shown = huikuan("--help", cwd=tmp_path, language=language)
+    assert shown.returncode == 0
+    assert word in shown.stdout
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys, flows.cli; print([m for m in ('pandas','numpy','sqlalchemy','prefect','great_expectations','httpx','pydantic') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_a_configuration_the_error_says_what_to_do(tmp_path: Path) -> None:
+    shown = huikuan("sync", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "huikuan init" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_init_then_check_works_and_never_overwrites(tmp_path: Path, language: str) -> None:
+    assert huikuan("init", cwd=tmp_path, language=language).returncode == 0
+    assert huikuan("check", cwd=tmp_path, language=language).returncode == 0
+    (tmp_path / "huikuan.toml").write_text("# mine")
+    assert huikuan("init", cwd=tmp_path, language=language).returncode == 0
+    assert (tmp_path / "huikuan.toml").read_text() == "# mine"
+
+
+def test_sync_then_ready_then_explain(firm) -> None:
+    done = huikuan("sync", "--as-of", "2026-11-20", "--json", cwd=firm.folder)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["state"], told["posted"]) == ("done", 1)
+    listed = json.loads(huikuan("ready", "--json", cwd=firm.folder).stdout)
+    assert [(r["contract"], r["term"], r["gross"], r["ready_on"], r["status"]) for r in listed] == [
+        ("C-1", "T1", "400.00", "2026-11-18", "ready")
+    ]
+    assert list(listed[0]) == [
+        "record_id",
+        "contract",
+        "term",
+        "name",
+        "customer",
+        "currency",
+        "gross",
+        "net",
+        "tax",
+        "ready_on",
+        "noticed_on",
+        "status",
+        "evidence",
+    ]
+    assert list(listed[0]["evidence"][0]) == ["event", "date", "by", "source", "url", "provenance"]
+    tree = json.loads(huikuan("explain", "C-1/T2", "--json", "--as-of", "2026-11-20", cwd=firm.folder).stdout)[0][
+        "tree"
+    ]
+    assert [(p["label"], p["met"]) for p in tree["parts"]] == [("first", True), ("second", False)]
+    assert json.loads(huikuan("ready", "--json", "--as-of", "2026-11-19", cwd=firm.folder).stdout) == []
+    assert (firm.folder / "out" / "ready-to-invoice.xlsx").exists()
+
+
+def test_a_dead_source_ends_in_part(firm) -> None:
+    config = firm.folder / "huikuan.toml"
+    config.write_text(config.read_text().replace('projects = ["OPS"]', 'projects = ["NOPE"]'))
+    done = huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    assert done.returncode == 3, done.stderr
+    assert "NOPE" in done.stdout
+    assert "OPS" in done.stdout  # the closest that the account sees
+    assert [r["contract"] for r in json.loads(huikuan("ready", "--json", cwd=firm.folder).stdout)] == ["C-1"]
+
+
+def test_a_secret_written_out_is_refused_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "huikuan.toml").write_text(
+        '[connections.rd]\nsystem = "redmine"\nbase_url = "https://redmine.example.com"\napi_key = "s3cr3t-value"\n'
+    )
+    shown = huikuan("check", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "SECRET_IN_FILE" in shown.stderr
+    assert "huikuan.toml:4" in shown.stderr
+    assert "s3cr3t-value" not in shown.stdout + shown.stderr
+
+
+def test_unknown_keys_name_the_closest(tmp_path: Path) -> None:
+    (tmp_path / "huikuan.toml").write_text(
+        '[store]\nulr = "sqlite:///x.db"\n[reports]\nfolder = "out"\nlanguage = "de"\n'
+    )
+    shown = huikuan("check", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "url" in shown.stderr
+    assert "huikuan.toml:2" in shown.stderr
+    assert "language" in shown.stderr  # all errors at once
+
+
+def test_record_hold_approve_release(firm) -> None:
+    huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    assert huikuan("hold", "C-1/T1", "--by", "Chen", "--reason", "price dispute", cwd=firm.folder).returncode == 0
+
+    def status():
+        return [r["status"] for r in json.loads(huikuan("ready", "--json", cwd=firm.folder).stdout)]
+
+    assert status() == ["held"]
+    assert huikuan("release", "C-1/T1", "--by", "Chen", cwd=firm.folder).returncode == 0
+    assert status() == ["ready"]
+    wrong = huikuan("record", "C-1", "secnd", "2026-11-19", "--by", "Li", cwd=firm.folder)
+    assert wrong.returncode == 2
+    assert "second" in wrong.stderr
+    assert huikuan("record", "C-1", "second", "2026-11-19", "--by", "Li", cwd=firm.folder).returncode == 0
+    huikuan("sync", "--as-of", "2026-11-21", cwd=firm.folder)
+    listed = json.loads(huikuan("ready", "--json", cwd=firm.folder).stdout)
+    assert [(r["term"], r["evidence"][-1]["by"]) for r in listed] == [("T1", "李强"), ("T2", "Li")]
+
+
+def test_bind_lists_candidates_and_takes_a_person_s_word(firm) -> None:
+    firm.world.add(firm.world.project("RD"), "M1", salt="twin")
+    huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    listed = huikuan("bind", "--json", cwd=firm.folder)
+    assert listed.returncode == 0
+    (waiting,) = json.loads(listed.stdout)
+    assert (waiting["event"], waiting["code"], len(waiting["candidates"])) == ("first", "MILESTONE_AMBIGUOUS", 2)
+    done = next(m for m in firm.world.milestones.values() if m.title == "M1" and m.state == "已完成")
+    assert huikuan("bind", "C-1", "first", done.id, cwd=firm.folder).returncode == 2  # who says so?
+    assert huikuan("bind", "C-1", "first", done.id, "--by", "Zhou", cwd=firm.folder).returncode == 0
+    huikuan("sync", "--as-of", "2026-11-21", cwd=firm.folder)
+    assert [r["term"] for r in json.loads(huikuan("ready", "--json", cwd=firm.folder).stdout)] == ["T1"]
+
+
+def test_evaluate_compares_and_says_so(tmp_path: Path) -> None:
+    case = ROOT / "tests" / "golden" / "late_document" / "case.yaml"
+    shown = huikuan("evaluate", str(case), "--json", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert [e["as_of"] for e in json.loads(shown.stdout)] == ["2026-06-09", "2026-06-30", "2026-09-01"]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(case.read_text(encoding="utf-8").replace("49950.00", "49950.01"), encoding="utf-8")
+    assert huikuan("evaluate", str(wrong), cwd=tmp_path).returncode == 1
+    assert huikuan("evaluate", str(tmp_path / "none.yaml"), cwd=tmp_path).returncode == 2
+
+
+def test_backup_and_restore(firm) -> None:
+    huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    assert huikuan("db", "backup", "b.db", cwd=firm.folder).returncode == 0
+    assert huikuan("db", "restore", "b.db", cwd=firm.folder).returncode == 2  # it would replace a database
+    assert huikuan("db", "restore", "b.db", "--overwrite", cwd=firm.folder).returncode == 0
+    assert len(json.loads(huikuan("ready", "--json", cwd=firm.folder).stdout)) == 1
+
+
+def test_a_database_of_a_newer_schema_is_left_alone(firm) -> None:
+    import sqlalchemy as sa
+
+    with firm.store.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    shown = huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    assert shown.returncode == 2
+    assert "9999" in shown.stderr
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_run_again_is_as_if_never_killed(firm, tmp_path: Path) -> None:
+    """kill -9 at several moments, then one quiet run: the same records, none twice."""
+    import signal
+    import time
+
+    for wait in (0.8, 1.6, 2.4):
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "sync", "--as-of", "2026-11-20"],
+            cwd=firm.folder,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    import sqlalchemy as sa
+
+    with firm.store.begin() as connection:  # the dead run's lease, as if it had run out
+        connection.execute(sa.text("UPDATE leases SET expires_at = 0"))
+    done = huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    assert done.returncode == 0, done.stderr
+    assert [
+        (r["contract"], r["term"]) for r in json.loads(huikuan("ready", "--json", "--all", cwd=firm.folder).stdout)
+    ] == [("C-1", "T1")]
+
+
+@pytest.mark.slow
+def test_the_demo_runs_without_anything(tmp_path: Path) -> None:
+    shown = huikuan("demo", "--no-prefect", "--folder", "demo", cwd=tmp_path, language="zh-CN")
+    assert shown.returncode == 0, shown.stderr
+    assert "HT-2026-018" in shown.stdout
+    assert {p.name for p in (tmp_path / "demo" / "out").iterdir()} >= {
+        "ready-to-invoice.xlsx",
+        "ready-to-invoice.en.html",
+        "data-docs",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_demos_give_the_same_bytes(tmp_path: Path) -> None:
+    import hashlib
+
+    def run(name: str) -> dict[str, str]:
+        assert huikuan("demo", "--no-prefect", "--folder", name, cwd=tmp_path).returncode == 0
+        out = tmp_path / name / "out"
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir() if p.is_file()}
+
+    assert run("one") == run("two")
