@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -11,6 +11,8 @@ import orjson
 from connectors.http.redaction import masked
 from models.domain.observations import Rejected
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO = (int, bool, type(None))
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -53,7 +55,7 @@ def seconds(row: Mapping[str, Any], name: str, label: str = "") -> datetime | No
     """Unix seconds, or nothing (null and 0). Milliseconds and texts are refused."""
     value = row.get(name)
     if type(value) is int and 0 < value < 100_000_000_000:
-        return datetime.fromtimestamp(value, UTC)
+        return _EPOCH + timedelta(0, value)  # twice as fast as fromtimestamp with a zone
     if value is None or (type(value) is int and value == 0):
         return None
     raise wrong_type(label or name, value, "unix seconds")
@@ -90,16 +92,16 @@ def day(row: Mapping[str, Any], name: str) -> date | None:
 def flag(row: Mapping[str, Any], name: str) -> bool:
     """0/1 or a truth value; absent is no."""
     value = row.get(name)
-    if value is None:
+    if not value and type(value) in _NO:
         return False
-    if value not in (0, 1):
+    if value != 1:
         raise wrong_type(name, value, "0 or 1")
     return bool(value)
 
 
 def unknown_fields(row: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, Any]:
     """The fields that the connector has never heard of: kept and reported."""
-    if row.keys() <= known:
+    if known.issuperset(row):
         return NOTHING
     return {k: v for k, v in row.items() if k not in known}
 

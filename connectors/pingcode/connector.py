@@ -78,7 +78,8 @@ class _Pull:
     def kind(self, row: Row) -> str | None:
         """milestone or phase; None: not what was asked for. Raises BadRow where the row does not say."""
         types = self.memory.types.get(need_text(need_mapping(row, "project"), "id", "project.id"))
-        return None if types is None else types.get(need_text(row, "type"))
+        kind = need_text(row, "type")
+        return None if types is None else types.get(kind)
 
 
 class PingCode:
@@ -156,7 +157,10 @@ class PingCode:
         """The wanted projects, deleted ones included."""
         path = f"{await self._area()}/projects"
         rows = await self._rows(path, BOTH)
-        if any(not isinstance(r.get("id"), str) for r in rows):
+        named = (r.get(k) for r in rows for k in ("identifier", "name"))
+        if any(not isinstance(r.get("id"), str) for r in rows) or any(
+            n is not None and not isinstance(n, str) for n in named
+        ):
             raise BadPayload(f"{path}: a project without an id", advice="base_url may not be PingCode's API root")
         if not wanted:
             return rows
@@ -309,8 +313,11 @@ class PingCode:
         return Page(tuple(good), tuple(bad), seen=len(rows))
 
     def _item(self, row: Row, kind: str, history: Sequence[Row], work: _Pull) -> Observation:
-        project, review = work.projects[row["project"]["id"]], work.reviewed.get(str(row.get("id")))
-        work.asked_again.discard(str(row.get("id")))
+        project = work.projects[row["project"]["id"]]
+        review = None
+        if self.options.reviews:
+            review = work.reviewed.get(str(row.get("id")))
+            work.asked_again.discard(str(row.get("id")))
         return mapping.work_item(self.name, row, kind, project, history, self._meaning, review)
 
     def _older(self, row: Row, since: datetime | None) -> bool:

@@ -102,9 +102,9 @@ def work_item(
     deleted = flag(row, "is_deleted")
     return Observation(
         connection=connection,
-        project_id=str(project["id"]),
-        project_key=str(project.get("identifier") or project["id"]),
-        project_name=str(project.get("name", "")),
+        project_id=project["id"],
+        project_key=project.get("identifier") or project["id"],
+        project_name=project.get("name") or "",
         milestone_id=need_text(row, "id"),
         kind=kind,
         name=need_text(row, "title"),
