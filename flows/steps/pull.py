@@ -91,9 +91,18 @@ class Staged:
 
 
 async def pull_connection(
-    source: Source, store: Store, request: PullRequest, run_id: str, recorded_at: int, gate: Gate | None = None
+    source: Source,
+    store: Store,
+    request: PullRequest,
+    run_id: str,
+    recorded_at: int,
+    gate: Gate | None = None,
+    before_commit: Callable[[Connection], None] = lambda _connection: None,
 ) -> PullOutcome:
-    """Pull a source into the store. A source that fails changes nothing."""
+    """Pull a source into the store. A source that fails changes nothing.
+
+    `before_commit` may raise to stop (a lost lease): then nothing of the pull is written.
+    """
     known = Known.of(store, source.name)
     staged = Staged()
     try:
@@ -104,7 +113,7 @@ async def pull_connection(
     if not staged.ended:
         return PullOutcome(source.name, "failed", staged.seen, message="the pull ended without its last page")
     staged.observed_at = int(request.now.timestamp())
-    return _commit(source.name, store, staged, known, run_id, recorded_at, gate)
+    return _commit(source.name, store, staged, known, run_id, recorded_at, gate, before_commit)
 
 
 def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> None:
@@ -209,7 +218,14 @@ def name_key(name: str) -> str:
 
 
 def _commit(
-    name: str, store: Store, staged: Staged, known: Known, run_id: str, recorded_at: int, gate: Gate | None
+    name: str,
+    store: Store,
+    staged: Staged,
+    known: Known,
+    run_id: str,
+    recorded_at: int,
+    gate: Gate | None,
+    before_commit: Callable[[Connection], None],
 ) -> PullOutcome:
     batch = [o for o, _ in staged.changed.values()]
     result = GateResult()
@@ -243,6 +259,7 @@ def _commit(
         )
         _write(connection, name, staged, known, run_id, recorded_at)
         _cursor(connection, name, staged, run_id, recorded_at)
+        before_commit(connection)
     return PullOutcome(name, "done", staged.seen, len(staged.changed), len(staged.gone), len(staged.rejected))
 
 
