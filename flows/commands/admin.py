@@ -8,7 +8,7 @@ from pathlib import Path
 from connectors.registry import connector, systems
 from connectors.store import open_store
 from connectors.store.engine import known_versions, upgrade
-from flows.commands.shared import command, out, print_json, settings, table
+from flows.commands.shared import Stop, command, out, print_json, settings, table
 from models.domain.words import say
 
 
@@ -117,3 +117,18 @@ def connectors_test(system: str, *, as_json: bool, language: str) -> int:
         table(system, heads, [(r.name, say(f"cli.conformance.{r.outcome}", language), r.reason) for r in results])
         out.print(say("cli.conformance.sum", language, n=len(results), failed=len(failed)))
     return 1 if failed else 0
+
+
+@command
+def connectors_new(name: str, folder: Path, language: str) -> int:
+    """A connector to fill in, with its test that is red at once."""
+    from connectors.kit.scaffold import BadName, scaffold
+
+    try:
+        written = scaffold(name, folder)
+    except BadName:
+        raise Stop(say("cli.bad_name", language, name=name)) from None
+    for path in written:
+        out.print(say("cli.written", language, path=path))
+    out.print(say("cli.connectors_new_next", language, folder=written[0].parent, name=name))
+    return 0
