@@ -77,3 +77,13 @@ def test_a_value_that_is_not_allowed_names_the_closest(key: str, value: object, 
     with pytest.raises(SourceConfig) as problem:
         connector("pingcode").build("rd", {**GOOD, key: value}, clock=lambda: None)
     assert near in problem.value.advice
+
+
+@pytest.mark.parametrize("system", BUILT_IN)
+def test_every_option_is_explained_in_both_languages(system: str) -> None:
+    from connectors.registry import Option, option_help
+
+    for option in connector(system).options:
+        assert option_help(system, option, "en") == option.help
+        assert option_help(system, option, "zh-CN") != option.help
+    assert option_help("mytool", Option("x", help="as it is"), "zh-CN") == "as it is"
