@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from connectors.registry import connector, systems
+from connectors.registry import connector, option_help, systems
 from connectors.store import open_store
 from connectors.store.engine import known_versions, upgrade
 from flows.commands.shared import Stop, command, out, print_json, settings, table
@@ -86,7 +86,13 @@ def connectors_list(*, as_json: bool, language: str) -> int:
                     "system": c.system,
                     "title": c.title,
                     "options": [
-                        {"name": o.name, "required": o.required, "secret": o.secret, "help": o.help} for o in c.options
+                        {
+                            "name": o.name,
+                            "required": o.required,
+                            "secret": o.secret,
+                            "help": option_help(c.system, o, language),
+                        }
+                        for o in c.options
                     ],
                 }
                 for c in found
@@ -98,7 +104,7 @@ def connectors_list(*, as_json: bool, language: str) -> int:
         table(
             f'{one.title}: system = "{one.system}"',
             heads,
-            [(o.name, "✔" if o.required else "", o.help) for o in one.options],
+            [(o.name, "✔" if o.required else "", option_help(one.system, o, language)) for o in one.options],
         )
     return 0
 
