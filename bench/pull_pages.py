@@ -119,7 +119,7 @@ def mapping_ms() -> float:
         times = []
         for _ in range(50):
             start = time.perf_counter()
-            await source._observed(rows, [PROJECT], work)  # noqa: SLF001 - what is measured
+            await source._observed(rows, [PROJECT], work)
             times.append(time.perf_counter() - start)
         return min(times) * 1000
 

@@ -90,6 +90,9 @@ class RunSettings(_Strict):
     drop_ratio: int = Field(
         default=50, ge=1, le=100, description="percent of rows that may be missing against the last run"
     )
+    stale_days: int = Field(
+        default=30, ge=1, description="how much older than the last pull the newest change may be before it is told"
+    )
     checks: bool = True
 
 

@@ -94,8 +94,8 @@ def the_night(
     from flows.steps.checks import Checks
 
     moment = now or utc_now()
-    checks = Checks(moment, loaded.settings.run.drop_ratio)
-    wanted = loaded.settings.run.checks
+    run = loaded.settings.run
+    checks = Checks(moment, run.drop_ratio, run.stale_days)
     return Night(
         run_id=run_id or str(uuid.uuid4()),
         as_of=as_of or today(loaded),
@@ -108,12 +108,12 @@ def the_night(
         calendars=calendar_specs,
         language=loaded.settings.reports.language,
         code_version=code_version(),
-        lease_seconds=loaded.settings.run.lease_seconds,
+        lease_seconds=run.lease_seconds,
         clock=epoch_now,
         write_reports=partial(_write_reports, loaded.out, checks),
         notify=_notifier(loaded, store),
-        gate=checks.gate if wanted else None,
-        out_check=checks.out_check if wanted else None,
+        gate=checks.gate if run.checks else None,
+        out_check=checks.out_check if run.checks else None,
         full=full,
         dry_run=dry_run,
         known_at=None if known_at is None else int(known_at.timestamp() * 1_000_000),

@@ -6,6 +6,7 @@ that cannot be trusted go to quarantine with their reason, the good ones go on.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -32,14 +33,27 @@ from models.tables import cursors, milestone_changes, milestones, observations, 
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """What a pull brought, as the checks look at it."""
+
+    connection: str
+    batch: Sequence[Observation]  # only what changed
+    in_view: int = 0  # milestones that the store knows where the source was seen whole
+    gone: int = 0  # how many of those did not come
+    last_pull: int | None = None  # when the connection was last pulled well: epoch seconds
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
-    """What the checks say of a batch: rows to quarantine (index, code, params), or a reason to stop."""
+    """What the checks say of a batch: rows to quarantine (index, code, params), a reason to stop, what else to tell."""
 
     bad_rows: tuple[tuple[int, str, dict[str, object]], ...] = ()
     stop: Finding | None = None
+    findings: tuple[Finding, ...] = ()
 
 
-Gate = Callable[[str, Sequence[Observation], int, int | None], GateResult]
+#: Called in a thread of its own, since it computes: other connections go on meanwhile.
+Gate = Callable[[Arrived], GateResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,7 @@ class Staged:
     rejected: list[Rejected] = field(default_factory=list)
     here: set[str] = field(default_factory=set)
     gone: list[str] = field(default_factory=list)
+    in_view: int = 0  # known milestones that would be in `gone`, had they not come
     seen: int = 0
     whole: bool = False  # a project was seen whole: `seen` can be compared with other whole pulls
     cursor: str | None = None
@@ -113,7 +128,20 @@ async def pull_connection(
     if not staged.ended:
         return PullOutcome(source.name, "failed", staged.seen, message="the pull ended without its last page")
     staged.observed_at = int(request.now.timestamp())
-    return _commit(source.name, store, staged, known, run_id, recorded_at, gate, before_commit)
+    looked = await _look(source.name, store, staged, gate)
+    return _commit(source.name, store, staged, known, run_id, recorded_at, looked, before_commit)
+
+
+async def _look(name: str, store: Store, staged: Staged, gate: Gate | None) -> GateResult:
+    """Have the checks look at what came, where something did - or at what did not come."""
+    if gate is None or not (staged.changed or staged.gone):
+        return GateResult()
+    with store.read() as reader:
+        last = reader.execute(sa.select(cursors.c.recorded_at).where(cursors.c.connection == name)).scalar()
+    batch = [o for o, _ in staged.changed.values()]
+    gone = len(set(staged.gone) - staged.changed.keys())
+    seconds = None if last is None else int(last) // 1_000_000
+    return await asyncio.to_thread(gate, Arrived(name, batch, staged.in_view, gone, seconds))
 
 
 def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> None:
@@ -177,24 +205,19 @@ def _vanish(page: Page, staged: Staged, known: Known) -> None:
     """Milestones that the store knows and the source no longer has."""
     projects = set(page.snapshot_of)
     for vendor_id, (_, _, project, deleted) in known.by_vendor.items() if projects else ():
-        if (
-            project in projects
-            and not deleted
-            and vendor_id not in staged.here
-            and not vendor_id.startswith("project:")
-        ):
-            staged.gone.append(vendor_id)
+        if project in projects and not deleted and not vendor_id.startswith("project:"):
+            staged.in_view += 1
+            if vendor_id not in staged.here:
+                staged.gone.append(vendor_id)
     if page.alive is None:
         return
     kinds = {a.partition(":")[0] for a in page.alive} or {"version"}
+    alive = set(page.alive)
     for vendor_id, (_, _, project, deleted) in known.by_vendor.items():
-        if (
-            project == page.project_id
-            and not deleted
-            and vendor_id.partition(":")[0] in kinds
-            and vendor_id not in page.alive
-        ):
-            staged.gone.append(vendor_id)
+        if project == page.project_id and not deleted and vendor_id.partition(":")[0] in kinds:
+            staged.in_view += 1
+            if vendor_id not in alive:
+                staged.gone.append(vendor_id)
 
 
 def content_hash(seen: Observation) -> str:
@@ -224,16 +247,10 @@ def _commit(
     known: Known,
     run_id: str,
     recorded_at: int,
-    gate: Gate | None,
+    result: GateResult,
     before_commit: Callable[[Connection], None],
 ) -> PullOutcome:
     batch = [o for o, _ in staged.changed.values()]
-    result = GateResult()
-    if gate is not None and batch:
-        with store.read() as reader:
-            before = reader.execute(sa.select(cursors.c.seen).where(cursors.c.connection == name)).scalar()
-        before = before if staged.whole else None  # changes alone are always fewer
-        result = gate(name, batch, staged.seen, before)
     for index, code, params in result.bad_rows:
         bad = batch[index]
         staged.changed.pop(bad.milestone_id, None)
@@ -249,7 +266,7 @@ def _commit(
                 0,
                 len(staged.rejected),
                 result.stop.text("en"),
-                findings=(result.stop,),
+                findings=(result.stop, *result.findings),
             )
         _clear_quarantine(
             connection,
@@ -260,7 +277,8 @@ def _commit(
         _write(connection, name, staged, known, run_id, recorded_at)
         _cursor(connection, name, staged, run_id, recorded_at)
         before_commit(connection)
-    return PullOutcome(name, "done", staged.seen, len(staged.changed), len(staged.gone), len(staged.rejected))
+    counts = (staged.seen, len(staged.changed), len(staged.gone), len(staged.rejected))
+    return PullOutcome(name, "done", *counts, findings=result.findings)
 
 
 def _cursor(connection: Connection, name: str, staged: Staged, run_id: str, recorded_at: int) -> None:

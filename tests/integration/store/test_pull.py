@@ -18,7 +18,7 @@ from connectors.errors import SourceUnavailable
 from connectors.store import Store, open_store
 from connectors.store.bulk import fetch
 from flows.steps.changes import Current, changes_of
-from flows.steps.pull import GateResult, PullOutcome, pull_connection
+from flows.steps.pull import Arrived, GateResult, PullOutcome, pull_connection
 from models.domain.contracts import EvidenceGrade
 from models.domain.findings import Finding, Severity
 from models.domain.observations import Observation, Page, Provenance, Rejected, StateChange
@@ -165,9 +165,10 @@ def test_a_look_that_is_refused_takes_back_an_earlier_one_of_the_same_pull(store
 
 
 def test_a_check_can_take_rows_out_or_stop_the_connection(store: Store) -> None:
-    def some(_name: str, batch, _seen: int, before: int | None) -> GateResult:
-        assert before is None
-        return GateResult(tuple((i, "STATE_UNKNOWN", {"found": "?"}) for i, o in enumerate(batch) if o.state == "?"))
+    def some(came: Arrived) -> GateResult:
+        assert (came.connection, came.last_pull) == ("rd", None)
+        bad = [i for i, o in enumerate(came.batch) if o.state == "?"]
+        return GateResult(tuple((i, "STATE_UNKNOWN", {"found": "?"}) for i in bad))
 
     def all_of_it(*_args: object) -> GateResult:
         return GateResult(stop=Finding("ROWS_DROPPED", Severity.ERROR, params={"seen": 1, "before": 9, "allowed": 50}))
@@ -314,3 +315,21 @@ def test_a_hundred_pages_keep_only_what_changed(store: Store, tmp_path: Path) ->
     pages = [Page(tuple(one(f"{p}-{n}") for n in range(20)), seen=20) for p in range(100)]
     assert pull(store, *pages, last()).appended == 2_000
     assert pull(store, *pages, last(one("0-0", state="x")), day=1).appended == 1
+
+
+def test_a_source_that_suddenly_knows_nothing_stops_its_connection_and_takes_nothing_back(store: Store) -> None:
+    """An empty list is how a lost permission looks; nothing changed, so only what did not come can tell."""
+    from flows.steps.checks import Checks
+
+    many = [one(f"m{n}", done=True, done_at=NOW - timedelta(days=3)) for n in range(30)]
+    pull(store, last(*many, snapshot_of=("P",)))
+    before = counts(store)
+    gate = Checks(NOW).gate
+    stopped = pull(store, replace(last(snapshot_of=("P",)), cursor="c2"), day=1, gate=gate)
+    assert (stopped.state, [f.code for f in stopped.findings]) == ("stopped", ["ROWS_DROPPED"])
+    assert counts(store) == before
+    assert rows(store, "SELECT value FROM cursors") == [("c1",)]
+    fine = pull(store, last(*many[:20], snapshot_of=("P",)), day=2, gate=gate)
+    assert (fine.state, fine.vanished) == ("done", 10)
+    accepted = pull(store, last(snapshot_of=("P",)), day=3, gate=Checks(NOW, drop_ratio=100).gate)
+    assert (accepted.state, accepted.vanished) == ("done", 20)
