@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from connectors.errors import SourceConfig
+from models.domain.words import catalogue
 from models.ports import Source
 
 GROUP = "huikuan.connectors"
@@ -44,6 +45,11 @@ class ConnectorInfo:
     options: tuple[Option, ...]
     build: Callable[..., Source]  # build(name, options, *, clock, transport=None, sleep=asyncio.sleep)
     fake: Callable[[], object] | None = None  # a scripted vendor for the conformance suite (connectors.kit.fakes)
+
+
+def option_help(system: str, option: Option, language: str) -> str:
+    """What an option means, in the language; a connector of another package has its own words only."""
+    return catalogue(language).get(f"connector_option.{system}.{option.name}", option.help)
 
 
 def systems() -> list[str]:

@@ -119,6 +119,11 @@ def ready(
     finish(_commands().ready(config, as_of=as_of, everything=everything, as_json=json, language=LANGUAGE))
 
 
+@app.command(help=t("help.forecast"))
+def forecast(config: Config = DEFAULT_CONFIG, as_of: AsOf = None, json: Json = False) -> None:
+    finish(_commands().forecast(config, as_of=as_of, as_json=json, language=LANGUAGE))
+
+
 @app.command(help=t("help.explain"))
 def explain(
     which: Annotated[str, typer.Argument(metavar="CONTRACT[/TERM]", help=t("option.which"))],
@@ -241,6 +246,14 @@ def import_contracts(
 @connectors_app.command("test", help=t("help.connectors_test"))
 def connectors_test(system: Annotated[str, typer.Argument(help=t("option.system"))], json: Json = False) -> None:
     finish(_commands().connectors_test(system, as_json=json, language=LANGUAGE))
+
+
+@connectors_app.command("new", help=t("help.connectors_new"))
+def connectors_new(
+    name: Annotated[str, typer.Argument(help=t("option.system"))],
+    folder: Annotated[Path, typer.Option(help=t("option.folder"))] = Path(),
+) -> None:
+    finish(_commands().connectors_new(name, folder, LANGUAGE))
 
 
 @import_app.command("documents", help=t("help.import_documents"))

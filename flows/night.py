@@ -133,7 +133,7 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
     with _collector_paused(), night.store.lease("night", night.run_id, night.lease_seconds, night.clock) as prolong:
         _begin(night)
         read = await runner("contracts", _contracts, night)
-        pulls = await runner("pull", _pull_all, night)
+        pulls = await runner("pull", _pull_all, night, prolong)
         unbound = await runner("bind", _bind, night)
         judged = await runner("match and post", _match_and_post, night, prolong)
         report_ = _night_report(
@@ -207,20 +207,22 @@ async def _contracts(night: Night) -> contracts.ContractsRead:
     return contracts.load_contracts(night.store, night.contract_files, night.root, night.recorded_at)
 
 
-async def _pull_all(night: Night) -> list[PullOutcome]:
+async def _pull_all(night: Night, prolong: Callable[[Any], None]) -> list[PullOutcome]:
     """Every connection by itself and at once; one that fails leaves the others alone."""
     night.say("pull")
-    return list(await asyncio.gather(*(_pull(night, c) for c in night.connections)))
+    return list(await asyncio.gather(*(_pull(night, c, prolong) for c in night.connections)))
 
 
-async def _pull(night: Night, wanted: Connection) -> PullOutcome:
+async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]) -> PullOutcome:
     with night.store.read() as reader:
         found = fetch(reader, "SELECT value FROM cursors WHERE connection = :c", {"c": wanted.name})
     request = PullRequest(wanted.projects, found[0][0] if found else None, night.full, night.now)
     try:
         source = wanted.build()
         async with source:
-            return await pull_connection(source, night.store, request, night.run_id, night.recorded_at, night.gate)
+            return await pull_connection(
+                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong
+            )
     except SourceError as problem:
         return PullOutcome(wanted.name, "failed", message=str(problem), advice=problem.advice)
 

@@ -18,7 +18,7 @@ from connectors.registry import connector
 from connectors.store import Store, open_store
 from flows.night import Connection, Night
 from flows.settings import ConnectionSettings, Loaded
-from models.domain.ready import NightReport
+from models.domain.ready import NAMESPACE, NightReport
 from models.ports import Source
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ def epoch_now() -> int:
 def demo_moment(day: date) -> datetime:
     """The demo's evening, so that two demos give the same bytes."""
     return datetime(day.year, day.month, day.day, 10, 30, tzinfo=UTC)
+
+
+def demo_run(day: date) -> str:
+    """The demo's run, the same every time."""
+    return str(uuid.uuid5(NAMESPACE, f"demo\x1f{day}"))
 
 
 def today(loaded: Loaded) -> date:
@@ -82,6 +87,7 @@ def the_night(
     dry_run: bool = False,
     known_at: datetime | None = None,
     now: datetime | None = None,
+    run_id: str | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Night:
     """A run with everything real in its place."""
@@ -91,7 +97,7 @@ def the_night(
     run = loaded.settings.run
     checks = Checks(moment, run.drop_ratio, run.stale_days)
     return Night(
-        run_id=str(uuid.uuid4()),
+        run_id=run_id or str(uuid.uuid4()),
         as_of=as_of or today(loaded),
         now=moment,
         recorded_at=int(utc_now().timestamp() * 1_000_000),

@@ -19,6 +19,7 @@ from connectors.http.redaction import masked, quiet_http_logs
 from connectors.http.waiting import WAIT_MAX, asked_wait
 
 Json = Any
+RENEWALS_MAX = 4
 #: Makes an error of an answer that the status alone does not explain; None: the answer is fine.
 Judge = Callable[[int, Json, Mapping[str, str]], SourceError | None]
 
@@ -121,6 +122,7 @@ class Http:
         )
         self._gate = asyncio.Semaphore(min(self.policy.concurrency, 16))
         self._budget = Budget(self.policy.per_minute, clock, sleep) if self.policy.per_minute else None
+        self._accepted: Mapping[str, str] = {}  # the credentials that were last good for something
         self.requests = 0
         quiet_http_logs()
 
@@ -170,14 +172,19 @@ class Http:
     async def _once(
         self, method: str, path: str, where: str, params: Mapping[str, Any] | None, content: bytes | None
     ) -> Json:
-        """One try; a refused token is renewed and the request replayed once."""
-        for renewals_left in (1, 0):
+        """One try; a refused token is renewed and the request replayed once - or again, a few times, where the
+        new token had been good for other requests and ended before this one's turn."""
+        for number in range(RENEWALS_MAX + 1):
             response, used = await self._send(method, path, params, content)
             try:
-                return self._read(response, where)
+                body = self._read(response, where)
             except TokenRefused as problem:
-                if not renewals_left or not self._credentials.expire(used):
+                hopeless = number == RENEWALS_MAX or (number > 0 and used != self._accepted)
+                if hopeless or not self._credentials.expire(used):
                     raise SourceRefused(str(problem), advice=problem.advice, where=where) from None
+            else:
+                self._accepted = used
+                return body
         raise AssertionError(where)
 
     async def _send(

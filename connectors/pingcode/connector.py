@@ -78,7 +78,8 @@ class _Pull:
     def kind(self, row: Row) -> str | None:
         """milestone or phase; None: not what was asked for. Raises BadRow where the row does not say."""
         types = self.memory.types.get(need_text(need_mapping(row, "project"), "id", "project.id"))
-        return None if types is None else types.get(need_text(row, "type"))
+        kind = need_text(row, "type")
+        return None if types is None else types.get(kind)
 
 
 class PingCode:
@@ -156,7 +157,10 @@ class PingCode:
         """The wanted projects, deleted ones included."""
         path = f"{await self._area()}/projects"
         rows = await self._rows(path, BOTH)
-        if any(not isinstance(r.get("id"), str) for r in rows):
+        named = (r.get(k) for r in rows for k in ("identifier", "name"))
+        if any(not isinstance(r.get("id"), str) for r in rows) or any(
+            n is not None and not isinstance(n, str) for n in named
+        ):
             raise BadPayload(f"{path}: a project without an id", advice="base_url may not be PingCode's API root")
         if not wanted:
             return rows
@@ -299,17 +303,21 @@ class PingCode:
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
         good: list[Observation] = []
-        histories = await together([self._history(row) for row, _ in mine])
-        for (row, kind), history in zip(mine, histories, strict=True):
+        begun = [n for n, (row, _) in enumerate(mine) if self._has_history(row)]
+        histories = dict(zip(begun, await together([self._history(mine[n][0]) for n in begun]), strict=True))
+        for number, (row, kind) in enumerate(mine):
             try:
-                good.append(self._item(row, kind, history, work))
+                good.append(self._item(row, kind, histories.get(number, ()), work))
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
         return Page(tuple(good), tuple(bad), seen=len(rows))
 
     def _item(self, row: Row, kind: str, history: Sequence[Row], work: _Pull) -> Observation:
-        project, review = work.projects[row["project"]["id"]], work.reviewed.get(str(row.get("id")))
-        work.asked_again.discard(str(row.get("id")))
+        project = work.projects[row["project"]["id"]]
+        review = None
+        if self.options.reviews:
+            review = work.reviewed.get(str(row.get("id")))
+            work.asked_again.discard(str(row.get("id")))
         return mapping.work_item(self.name, row, kind, project, history, self._meaning, review)
 
     def _older(self, row: Row, since: datetime | None) -> bool:
@@ -319,12 +327,13 @@ class PingCode:
         updated = seconds(row, "updated_at")
         return updated is not None and updated < since - OVERLAP[self._flavour] - ROUNDING[self._flavour]
 
-    async def _history(self, row: Row) -> list[Row]:
-        """State changes, who and when. What has not begun has none worth a request."""
+    def _has_history(self, row: Row) -> bool:
+        """Only what is done is asked for its history, a request each: what is open has nothing to prove."""
         state = row.get("state")
-        begun = isinstance(state, dict) and state.get("type") != "pending"
-        if not begun or row.get("is_deleted") or not isinstance(row.get("id"), str):
-            return []
+        return isinstance(state, dict) and self._meaning.is_done(state) and not row.get("is_deleted") and isinstance(row.get("id"), str)  # fmt: skip
+
+    async def _history(self, row: Row) -> list[Row]:
+        """State changes, who and when."""
         try:
             return await self._rows(f"/v1/{self._flavour}/work_items/{row['id']}/transition_histories", {})
         except Missing:

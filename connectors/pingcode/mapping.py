@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from connectors.http.fields import BadRow, flag, need_mapping, need_text, seconds, text_or_none, wrong_type
+from connectors.http.fields import (
+    BadRow,
+    flag,
+    need_mapping,
+    need_text,
+    seconds,
+    text_or_none,
+    unknown_fields,
+    wrong_type,
+)
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
 
@@ -34,7 +43,7 @@ class Meaning:
 
     def is_accepted(self, state: Mapping[str, Any]) -> bool:
         """Does the customer's acceptance stand behind this state?"""
-        return state.get("name") in self.accepted or state.get("id") in self.accepted
+        return bool(self.accepted) and (state.get("name") in self.accepted or state.get("id") in self.accepted)
 
     def is_done(self, state: Mapping[str, Any]) -> bool:
         """An accepted milestone is a done one."""
@@ -64,6 +73,9 @@ class _Done:
     accepted_at: datetime | None = None
 
 
+NOT_DONE = _Done()
+
+
 def _person(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
@@ -82,23 +94,23 @@ def work_item(
 ) -> Observation:
     """A milestone or phase. Raises BadRow where a proof field is missing or of another type."""
     state = _state(row)
-    changes, steps = _history(history, meaning)
+    changes, steps = _history(history, meaning) if history else ((), [])
     done = meaning.is_done(state)
-    how = _done(row, changes, steps, meaning) if done else _Done()
+    how = _done(row, changes, steps, meaning) if done else NOT_DONE
     reviewed = review if done else None
     by = reviewed.by if reviewed and reviewed.by else how.by
     deleted = flag(row, "is_deleted")
     return Observation(
         connection=connection,
-        project_id=str(project["id"]),
-        project_key=str(project.get("identifier") or project["id"]),
-        project_name=str(project.get("name", "")),
+        project_id=project["id"],
+        project_key=project.get("identifier") or project["id"],
+        project_name=project.get("name") or "",
         milestone_id=need_text(row, "id"),
         kind=kind,
         name=need_text(row, "title"),
         state=str(state["name"]),
         done=done,
-        accepted=meaning.is_accepted(state) or reviewed is not None,
+        accepted=reviewed is not None or (done and meaning.is_accepted(state)),
         accepted_at=reviewed.at if reviewed else how.accepted_at,
         done_at=how.at,
         done_by=by,
@@ -112,13 +124,14 @@ def work_item(
         person_provenance=Provenance.NATIVE if reviewed and reviewed.by else Provenance.HISTORY if by else Provenance.ABSENT,
         history=changes,
         unproven=done and not how.proven and reviewed is None and not deleted,
-        extra={k: v for k, v in row.items() if k not in KNOWN},
+        extra=unknown_fields(row, KNOWN),
     )  # fmt: skip
 
 
 def _state(row: Mapping[str, Any]) -> Mapping[str, Any]:
     state = need_mapping(row, "state")
-    kind, _ = need_text(state, "type", "state.type"), need_text(state, "name", "state.name")
+    kind = need_text(state, "type", "state.type")
+    need_text(state, "name", "state.name")
     if kind not in STATE_TYPES:
         raise BadRow("STATE_UNKNOWN", field="state.type", found=kind, expected=", ".join(STATE_TYPES))
     return state

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from connectors.http.fields import BadRow, day, instant, need_mapping, need_text, wrong_type
+from connectors.http.fields import BadRow, day, instant, need_mapping, need_text, unknown_fields, wrong_type
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
 
@@ -118,7 +118,7 @@ def version(
         date_provenance=_date_from(done=done, found=at is not None, source=Provenance.CHILDREN),
         person_provenance=Provenance.CHILDREN if done and by else Provenance.ABSENT,
         percent_provenance=Provenance.CHILDREN,
-        extra={k: v for k, v in row.items() if k not in KNOWN_VERSION},
+        extra=unknown_fields(row, KNOWN_VERSION),
     )
 
 
@@ -154,7 +154,7 @@ def issue(
         person_provenance=Provenance.HISTORY if by else Provenance.ABSENT,
         percent_provenance=Provenance.ABSENT if ratio is None else Provenance.NATIVE,
         history=history,
-        extra={k: v for k, v in row.items() if k not in KNOWN_ISSUE},
+        extra=unknown_fields(row, KNOWN_ISSUE),
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ import orjson
 from connectors.errors import BadPayload, SourceError, SourceRefused
 from connectors.http.budget import Sleep
 from connectors.http.client import Bearer, Http, Policy, Send, Token, TokenRefused, token_answer, token_end
-from connectors.http.fields import BadRow, flag, need_mapping, need_text, rejected, seconds, wrong_type
+from connectors.http.fields import BadRow, flag, need_mapping, need_text, rejected, seconds, unknown_fields, wrong_type
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
 from models.domain.contracts import EvidenceGrade
@@ -209,7 +209,7 @@ class Worktile:
             else Provenance.NATIVE
             if completed
             else Provenance.FIRST_OBSERVED,
-            extra={k: v for k, v in row.items() if k not in KNOWN},
+            extra=unknown_fields(row, KNOWN),
         )
 
 

@@ -1,15 +1,25 @@
 """What the commands do: load the settings, wire, call a step, print. One function a command, exit code out."""
 
-from flows.commands.admin import connectors_list, connectors_test, db_backup, db_restore, db_upgrade, deploy, init
+from flows.commands.admin import (
+    connectors_list,
+    connectors_new,
+    connectors_test,
+    db_backup,
+    db_restore,
+    db_upgrade,
+    deploy,
+    init,
+)
 from flows.commands.contract_import import import_contracts
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
-from flows.commands.reading import evaluate, explain, ready
+from flows.commands.reading import evaluate, explain, forecast, ready
 
 __all__ = [
     "bind",
     "check",
     "connectors_list",
+    "connectors_new",
     "connectors_test",
     "db_backup",
     "db_restore",
@@ -18,6 +28,7 @@ __all__ = [
     "deploy",
     "evaluate",
     "explain",
+    "forecast",
     "go_live",
     "import_contracts",
     "import_documents",

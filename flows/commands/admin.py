@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from connectors.registry import connector, systems
+from connectors.registry import connector, option_help, systems
 from connectors.store import open_store
 from connectors.store.engine import known_versions, upgrade
-from flows.commands.shared import command, out, print_json, settings, table
+from flows.commands.shared import Stop, command, out, print_json, settings, table
 from models.domain.words import say
 
 
@@ -86,7 +86,13 @@ def connectors_list(*, as_json: bool, language: str) -> int:
                     "system": c.system,
                     "title": c.title,
                     "options": [
-                        {"name": o.name, "required": o.required, "secret": o.secret, "help": o.help} for o in c.options
+                        {
+                            "name": o.name,
+                            "required": o.required,
+                            "secret": o.secret,
+                            "help": option_help(c.system, o, language),
+                        }
+                        for o in c.options
                     ],
                 }
                 for c in found
@@ -98,7 +104,7 @@ def connectors_list(*, as_json: bool, language: str) -> int:
         table(
             f'{one.title}: system = "{one.system}"',
             heads,
-            [(o.name, "✔" if o.required else "", o.help) for o in one.options],
+            [(o.name, "✔" if o.required else "", option_help(one.system, o, language)) for o in one.options],
         )
     return 0
 
@@ -117,3 +123,18 @@ def connectors_test(system: str, *, as_json: bool, language: str) -> int:
         table(system, heads, [(r.name, say(f"cli.conformance.{r.outcome}", language), r.reason) for r in results])
         out.print(say("cli.conformance.sum", language, n=len(results), failed=len(failed)))
     return 1 if failed else 0
+
+
+@command
+def connectors_new(name: str, folder: Path, language: str) -> int:
+    """A connector to fill in, with its test that is red at once."""
+    from connectors.kit.scaffold import BadName, scaffold
+
+    try:
+        written = scaffold(name, folder)
+    except BadName:
+        raise Stop(say("cli.bad_name", language, name=name)) from None
+    for path in written:
+        out.print(say("cli.written", language, path=path))
+    out.print(say("cli.connectors_new_next", language, folder=written[0].parent, name=name))
+    return 0

@@ -212,6 +212,8 @@ def demo(folder: Path, *, prefect: bool, language: str) -> int:
     from connectors.kit.sandbox.server import served
 
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("huikuan.db*"):  # a demo begins anew, so that two of them give the same bytes
+        old.unlink()
     with served(build_app(demo_world())) as url, _progress(language) as tell:
         loaded = settings(write_demo(folder, url))
         store = wiring.the_store(loaded, create=True)
@@ -220,6 +222,7 @@ def demo(folder: Path, *, prefect: bool, language: str) -> int:
             store,
             as_of=AS_OF,
             now=wiring.demo_moment(AS_OF),
+            run_id=wiring.demo_run(AS_OF),
             say=lambda step: tell(say(f"cli.step.{step}", language)),
         )
         outcome = _run(night, prefect=prefect)

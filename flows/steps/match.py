@@ -30,22 +30,25 @@ CHUNK = 20_000
 #: Gives the calendars of these names.
 CalendarsOf = Callable[[Sequence[str]], Mapping[str, CalendarSpec]]
 
+#: What people record may commit a little after the moment it carries: look back this far (microseconds).
+SLACK = 120_000_000
+
 _TOUCHED = """
 SELECT c.id FROM contracts c LEFT JOIN standing s ON s.contract_id = c.id
 WHERE c.active AND (s.contract_id IS NULL OR s.version_id <> c.version_id OR s.next_look <= :as_of OR s.as_of > :as_of)
 UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id
   JOIN milestones m ON m.id = b.milestone_id WHERE m.changed_at > s.evaluated_at
 UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id WHERE b.recorded_at > s.evaluated_at
-UNION SELECT f.contract_id FROM facts f JOIN standing s ON s.contract_id = f.contract_id WHERE f.recorded_at >= s.evaluated_at
-UNION SELECT i.contract_id FROM invoices i JOIN standing s ON s.contract_id = i.contract_id WHERE i.recorded_at >= s.evaluated_at
-UNION SELECT r.contract_id FROM receipts r JOIN standing s ON s.contract_id = r.contract_id WHERE r.recorded_at >= s.evaluated_at
-UNION SELECT v.contract_id FROM interventions v JOIN standing s ON s.contract_id = v.contract_id WHERE v.recorded_at >= s.evaluated_at
+UNION SELECT f.contract_id FROM facts f JOIN standing s ON s.contract_id = f.contract_id WHERE f.recorded_at >= s.evaluated_at - :slack
+UNION SELECT i.contract_id FROM invoices i JOIN standing s ON s.contract_id = i.contract_id WHERE i.recorded_at >= s.evaluated_at - :slack
+UNION SELECT r.contract_id FROM receipts r JOIN standing s ON s.contract_id = r.contract_id WHERE r.recorded_at >= s.evaluated_at - :slack
+UNION SELECT v.contract_id FROM interventions v JOIN standing s ON s.contract_id = v.contract_id WHERE v.recorded_at >= s.evaluated_at - :slack
 """
 
 
 def touched(connection: Connection, as_of: int) -> list[int]:
     """Contracts to evaluate tonight; evaluating the others again would change nothing."""
-    return sorted(r[0] for r in fetch(connection, _TOUCHED, {"as_of": as_of}))
+    return sorted(r[0] for r in fetch(connection, _TOUCHED, {"as_of": as_of, "slack": SLACK}))
 
 
 def all_active(connection: Connection) -> list[int]:

@@ -106,9 +106,18 @@ class Staged:
 
 
 async def pull_connection(
-    source: Source, store: Store, request: PullRequest, run_id: str, recorded_at: int, gate: Gate | None = None
+    source: Source,
+    store: Store,
+    request: PullRequest,
+    run_id: str,
+    recorded_at: int,
+    gate: Gate | None = None,
+    before_commit: Callable[[Connection], None] = lambda _connection: None,
 ) -> PullOutcome:
-    """Pull a source into the store. A source that fails changes nothing."""
+    """Pull a source into the store. A source that fails changes nothing.
+
+    `before_commit` may raise to stop (a lost lease): then nothing of the pull is written.
+    """
     known = Known.of(store, source.name)
     staged = Staged()
     try:
@@ -120,7 +129,7 @@ async def pull_connection(
         return PullOutcome(source.name, "failed", staged.seen, message="the pull ended without its last page")
     staged.observed_at = int(request.now.timestamp())
     looked = await _look(source.name, store, staged, gate)
-    return _commit(source.name, store, staged, known, run_id, recorded_at, looked)
+    return _commit(source.name, store, staged, known, run_id, recorded_at, looked, before_commit)
 
 
 async def _look(name: str, store: Store, staged: Staged, gate: Gate | None) -> GateResult:
@@ -232,7 +241,14 @@ def name_key(name: str) -> str:
 
 
 def _commit(
-    name: str, store: Store, staged: Staged, known: Known, run_id: str, recorded_at: int, result: GateResult
+    name: str,
+    store: Store,
+    staged: Staged,
+    known: Known,
+    run_id: str,
+    recorded_at: int,
+    result: GateResult,
+    before_commit: Callable[[Connection], None],
 ) -> PullOutcome:
     batch = [o for o, _ in staged.changed.values()]
     for index, code, params in result.bad_rows:
@@ -260,6 +276,7 @@ def _commit(
         )
         _write(connection, name, staged, known, run_id, recorded_at)
         _cursor(connection, name, staged, run_id, recorded_at)
+        before_commit(connection)
     counts = (staged.seen, len(staged.changed), len(staged.gone), len(staged.rejected))
     return PullOutcome(name, "done", *counts, findings=result.findings)
 

@@ -204,7 +204,10 @@ class Value:
         """A non-empty scalar as text."""
         if not isinstance(self.node, yaml.ScalarNode) or self.is_null or not self.node.value.strip():
             raise self.wrong("WRONG_TYPE", found=self.shown(), expected="a text")
-        return str(self.node.value).strip()
+        text = str(self.node.value).strip()
+        if any(c < " " and c not in "\n\t" for c in text):
+            raise self.wrong("CONTROL_CHARACTER", found=self.shown())
+        return text
 
     def choice(self, known: Iterable[str]) -> str:
         """One of the known words."""

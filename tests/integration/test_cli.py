@@ -229,3 +229,43 @@ def test_the_demo_runs_without_anything(tmp_path: Path) -> None:
         "ready-to-invoice.en.html",
         "data-docs",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_demos_give_the_same_bytes(tmp_path: Path) -> None:
+    import hashlib
+
+    def run(name: str) -> dict[str, str]:
+        assert huikuan("demo", "--no-prefect", "--folder", name, cwd=tmp_path).returncode == 0
+        out = tmp_path / name / "out"
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir() if p.is_file()}
+
+    assert run("one") == run("two")
+
+
+def test_a_new_connector_is_red_at_once_and_says_what_to_fill_in(tmp_path: Path) -> None:
+    assert huikuan("connectors", "new", "acme", cwd=tmp_path).returncode == 0
+    root = tmp_path / "huikuan-acme"
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{root}"}
+    red = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert red.returncode == 1
+    assert "add it to ANSWERS" in red.stdout
+    assert huikuan("connectors", "new", "acme", cwd=tmp_path).returncode == 2  # nothing is overwritten
+    assert huikuan("connectors", "new", "../evil", cwd=tmp_path).returncode == 2
+
+
+def test_forecast_sums_by_month(firm) -> None:
+    huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    told = json.loads(huikuan("forecast", "--json", cwd=firm.folder).stdout)
+    assert told == {
+        "months": [{"month": "2026-12", "currency": "CNY", "gross": "600.00", "terms": 1}],
+        "terms_without_a_date": 0,
+    }

@@ -1,0 +1,89 @@
+"""Systems by name, and options that say what is wrong with them."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from connectors import registry
+from connectors.errors import SourceConfig
+from connectors.registry import BUILT_IN, checked_options, connector, systems
+
+GOOD = {"base_url": "https://x.example", "client_id": "a", "client_secret": "hunter2-hunter2"}
+
+
+@pytest.mark.parametrize("system", BUILT_IN)
+def test_every_connector_declares_itself(system: str) -> None:
+    found = connector(system)
+    assert found.system == system
+    assert {"base_url", "timeout", "concurrency", "per_minute"} <= {o.name for o in found.options}
+    assert all(o.help for o in found.options)
+    assert [o.name for o in found.options if o.secret]
+    assert found.fake is not None
+
+
+def test_an_unknown_system_names_the_closest() -> None:
+    with pytest.raises(SourceConfig) as problem:
+        connector("pingcod")
+    assert "pingcode" in problem.value.advice
+
+
+def test_another_package_adds_a_connector_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("mytool", "connectors.redmine:CONNECTOR", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == registry.GROUP else [])
+    assert "mytool" in systems()
+    assert connector("mytool").title == "Redmine"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("per_minute", "many"),
+        ("per_minute", -1),
+        ("per_minute", True),
+        ("timeout", 0),
+        ("timeout", "inf"),
+        ("milestones", 3),
+        ("milestones", [3]),
+        ("progress", "perhaps"),
+        ("client_id", 5),
+        ("client_secret", ["hunter2-hunter2"]),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_and_not_shown(key: str, value: object) -> None:
+    with pytest.raises(SourceConfig) as problem:
+        checked_options("rd", connector("pingcode"), {**GOOD, key: value})
+    assert f"[connections.rd] {key}" in str(problem.value)
+    assert "hunter2" not in str(problem.value) + problem.value.advice
+
+
+def test_values_come_in_the_kind_of_their_default() -> None:
+    """The environment has texts only."""
+    given = {**GOOD, "per_minute": "60", "timeout": "2.5", "progress": "true", "milestones": "milestone"}
+    found = checked_options("rd", connector("pingcode"), given)
+    assert (found["per_minute"], found["timeout"], found["progress"], found["milestones"]) == (
+        60,
+        2.5,
+        True,
+        ("milestone",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "near"), [("api_flavour", "pjn", "pjm"), ("milestones", ["milestones"], "milestone")]
+)
+def test_a_value_that_is_not_allowed_names_the_closest(key: str, value: object, near: str) -> None:
+    with pytest.raises(SourceConfig) as problem:
+        connector("pingcode").build("rd", {**GOOD, key: value}, clock=lambda: None)
+    assert near in problem.value.advice
+
+
+@pytest.mark.parametrize("system", BUILT_IN)
+def test_every_option_is_explained_in_both_languages(system: str) -> None:
+    from connectors.registry import Option, option_help
+
+    for option in connector(system).options:
+        assert option_help(system, option, "en") == option.help
+        assert option_help(system, option, "zh-CN") != option.help
+    assert option_help("mytool", Option("x", help="as it is"), "zh-CN") == "as it is"
