@@ -73,6 +73,16 @@ def test_pages_of_earlier_runs_go(tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "data-docs").iterdir()} == {"index.html", "in-ops.html", "arrival-ops.html"}
 
 
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        checks = Checks(NOW)
+        checks.gate(Arrived("rd", batch(percent_bp=-1, name="")))
+        checks.look_out(records(gross=0), 20_777, {2: "C-2"})
+        checks.write_docs(tmp_path / name)
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / n / "data-docs").iterdir()} for n in ("a", "b"))
+    assert first == second
+
+
 def test_nothing_looked_at_nothing_written(tmp_path: Path) -> None:
     assert Checks(NOW).write_docs(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
