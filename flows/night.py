@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -130,8 +131,8 @@ class NightOutcome:
 
 async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
     """The nightly run, once, alone (a lease in the database)."""
-    with _collector_paused(), night.store.lease("night", night.run_id, night.lease_seconds, night.clock) as prolong:
-        _begin(night)
+    lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
+    with _collector_paused(), lease as prolong, _written_down(night):
         read = await runner("contracts", _contracts, night)
         pulls = await runner("pull", _pull_all, night, prolong)
         unbound = await runner("bind", _bind, night)
@@ -159,6 +160,19 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+@contextmanager
+def _written_down(night: Night) -> Iterator[None]:
+    """The run has a row from its beginning; one that ends with an error says so there."""
+    _begin(night)
+    try:
+        yield
+    except BaseException:
+        failed = sa.update(runs).where(runs.c.run_id == night.run_id).values(state="failed", ended_at=night.clock())
+        with suppress(StoreError), night.store.begin() as connection:
+            connection.execute(failed)
+        raise
 
 
 def _begin(night: Night) -> None:
@@ -225,6 +239,18 @@ async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]
             )
     except SourceError as problem:
         return PullOutcome(wanted.name, "failed", message=str(problem), advice=problem.advice)
+    except _BUGS as problem:
+        return PullOutcome(wanted.name, "failed", message=_where(problem), advice="report it to the connector's author")
+
+
+#: What a connector with an error of its own raises; it must not take the other connections down.
+_BUGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def _where(problem: Exception) -> str:
+    """What went wrong, and in which line; not the message, which may repeat what a secret was."""
+    last = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"unexpected {type(problem).__name__} in {'/'.join(Path(last.filename).parts[-3:])}:{last.lineno}"
 
 
 async def _bind(night: Night) -> list[bind.Unbound]:

@@ -7,18 +7,20 @@ or a Prefect secret block, never from the file itself - except for a sandbox on 
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connectors.errors import SourceConfig
+from connectors.registry import ConnectorInfo, Option, connector, systems
 from flows.environment import environment
-from models.domain.findings import Finding, Place
+from flows.settings_file import PREFIX, RawConfig, Trail, read_config
+from models.domain.findings import Finding
 
 
 class SettingsError(Exception):
@@ -36,7 +38,7 @@ class _Strict(BaseModel):
 class StoreSettings(_Strict):
     """[store]"""
 
-    url: str = "sqlite:///huikuan.db"
+    url: SecretStr = SecretStr("sqlite:///huikuan.db")  # may hold a password
 
 
 class ContractSettings(_Strict):
@@ -50,12 +52,13 @@ class ConnectionSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     system: str
-    projects: list[str] | Literal["all"] = "all"
+    projects: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the connector is built from."""
-        return dict(self.model_extra or {})
+        """What the connector is built from; secrets in the open, so keep it out of sight."""
+        given = self.model_extra or {}
+        return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in given.items()}
 
 
 class NotifySettings(_Strict):
@@ -99,7 +102,7 @@ class RunSettings(_Strict):
 class Settings(BaseSettings):
     """All of huikuan.toml."""
 
-    model_config = SettingsConfigDict(env_prefix="HUIKUAN_", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
     store: StoreSettings = StoreSettings()
     contracts: ContractSettings = ContractSettings()
     connections: dict[str, ConnectionSettings] = Field(default_factory=dict)
@@ -117,9 +120,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return (env_settings, init_settings)
+        """One source: `settings_file` has laid the environment over the file, and knows what came from where."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Loaded:
     @property
     def store_url(self) -> str:
         """The store's URL with a relative SQLite path made absolute."""
-        url = self.settings.store.url
+        url = self.settings.store.url.get_secret_value()
         path = url.removeprefix("sqlite:///")
         if path != url and not path.startswith("/") and path != ":memory:":
             return f"sqlite:///{(self.root / path).as_posix()}"
@@ -158,118 +161,158 @@ class Loaded:
         )
 
 
-def load_settings(path: Path) -> Loaded:
-    """Read and check the configuration. Raises SettingsError with everything that is wrong."""
-    if not path.exists():
-        raise SettingsError([Finding("CONFIG_ABSENT", place=Place(file=path.name), params={"file": path.name})])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        line = re.search(r"line (\d+)", str(problem))
-        place = Place(file=path.name, line=int(line[1]) if line else None)
-        raise SettingsError([Finding("CONFIG_BROKEN", place=place, params={"why": str(problem)})]) from None
-    findings: list[Finding] = []
-    resolved = _resolved(raw, path, text, findings)
+def load_settings(
+    path: Path,
+    environ: Mapping[str, str] | None = None,
+    known: Callable[[str], ConnectorInfo] = connector,
+) -> Loaded:
+    """Read and check the configuration. Raises SettingsError with everything that is wrong.
+
+    `environ` is the environment unless given; `known` tells what a connector can be told, by its system.
+    """
+    given = environment() if environ is None else environ
+    config = read_config(path, given, lambda table, key: _is_secret(table, key, known))
+    if not config.tree and config.findings:
+        raise SettingsError(config.findings)
+    _check_options(config, known)
     settings = None
     try:
-        settings = Settings(**resolved)
+        settings = Settings(**config.tree)
     except ValidationError as problem:
-        findings += [_finding(e, path.name, text) for e in problem.errors()]
-    if findings or settings is None:
-        raise SettingsError(findings)
+        _say_what_is_wrong(config, problem)
+    if settings is not None:
+        _check_zone(config, settings.company.timezone)
+    if config.findings or settings is None:
+        raise SettingsError(config.findings)
     return Loaded(settings, path.resolve().parent, path.name)
 
 
-# --- secrets -----------------------------------------------------------------------------------------
-
-_SECRETS = frozenset({"client_secret", "api_key", "token", "password", "secret"})
-
-
-def _resolved(raw: dict[str, Any], path: Path, text: str, findings: list[Finding]) -> dict[str, Any]:
-    """Secrets put in: {env = …}, {file = …}, {secret_block = …}. A secret written out is refused."""
-
-    def visit(value: Any, trail: tuple[str, ...], *, local: bool) -> Any:
-        if isinstance(value, dict):
-            if len(value) == 1 and next(iter(value)) in ("env", "file", "secret_block"):
-                return _secret(*next(iter(value.items())), trail, path, text, findings)
-            inner = local or _loopback(value.get("base_url"))
-            return {k: visit(v, (*trail, k), local=inner) for k, v in value.items()}
-        if isinstance(value, list):
-            return [visit(v, (*trail, str(i)), local=local) for i, v in enumerate(value)]
-        if trail and trail[-1] in _SECRETS and not local:
-            findings.append(Finding("SECRET_IN_FILE", place=_place(path.name, text, trail), params={"key": trail[-1]}))
-        return value
-
-    resolved: dict[str, Any] = visit(raw, (), local=False)
-    return resolved
+def _check_zone(config: RawConfig, zone: str) -> None:
+    zones = available_timezones()
+    if zone not in zones:
+        near = difflib.get_close_matches(zone, sorted(zones), cutoff=0.5) or ["Asia/Shanghai"]
+        config.complain("CONFIG_CHOICE", ("company", "timezone"), found=zone, expected=", ".join(near))
 
 
-def _loopback(url: object) -> bool:
-    return isinstance(url, str) and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+# --- what a connector can be told --------------------------------------------------------------------
 
 
-def _secret(kind: str, name: str, trail: tuple[str, ...], path: Path, text: str, findings: list[Finding]) -> str:
-    found: str | None = None
-    if kind == "env":
-        found = environment().get(name)
-    elif kind == "file":
-        place = path.parent / name
-        found = place.read_text(encoding="utf-8").strip() if place.is_file() else None
-    else:
-        found = _from_block(name)
-    if not found:
-        findings.append(
-            Finding(
-                "SECRET_ABSENT",
-                place=_place(path.name, text, trail),
-                params={"key": ".".join(trail), "kind": kind, "name": name},
-            )
-        )
-        return "absent"
-    return found
-
-
-def _from_block(name: str) -> str | None:
-    from prefect.blocks.system import Secret  # only where a block is named
-
+def _options(table: Mapping[str, Any], known: Callable[[str], ConnectorInfo]) -> dict[str, Option] | None:
+    """The options of a connection's system; None where that is not known."""
     try:
-        return str(Secret.load(name).get())  # type: ignore[union-attr]
-    except ValueError:
+        return {o.name: o for o in known(str(table.get("system"))).options}
+    except SourceConfig:
         return None
+
+
+def _is_secret(table: Mapping[str, Any], key: str, known: Callable[[str], ConnectorInfo]) -> bool:
+    options = _options(table, known) or {}
+    return key in options and options[key].secret
+
+
+def _check_options(config: RawConfig, known: Callable[[str], ConnectorInfo]) -> None:
+    connections = config.tree.get("connections")
+    for name, table in connections.items() if isinstance(connections, dict) else ():
+        if isinstance(table, dict) and "system" in table:
+            _check_connection(config, ("connections", name), table, known)
+
+
+def _check_connection(
+    config: RawConfig, trail: Trail, table: dict[str, Any], known: Callable[[str], ConnectorInfo]
+) -> None:
+    options = _options(table, known)
+    if options is None:
+        config.complain("CONFIG_CHOICE", (*trail, "system"), found=str(table["system"]), expected=", ".join(systems()))
+        return
+    for key in table.keys() - ConnectionSettings.model_fields.keys():
+        if key not in options:
+            _unknown(config, (*trail, key), [*options, *ConnectionSettings.model_fields])
+        else:
+            table[key] = _typed(config, (*trail, key), table[key], options[key].default)
+    for option in options.values():
+        if option.required and not table.get(option.name):
+            config.complain("OPTION_MISSING", (*trail, option.name), help=option.help)
+
+
+def _typed(config: RawConfig, trail: Trail, value: Any, default: object) -> Any:
+    """A value of its default's type. A variable of the environment is a text and is read as that type."""
+    wanted = type(default)
+    if isinstance(default, tuple):
+        fits = isinstance(value, list) and all(isinstance(v, str) for v in value)
+    elif wanted in (bool, int, float):
+        value = _number(value, wanted) if trail in config.from_environment else value
+        fits = isinstance(value, bool) if wanted is bool else _is_number(value, wanted)
+    else:
+        fits = isinstance(value, str | SecretStr) or (default is None and not isinstance(value, dict))
+    if not fits:
+        config.complain("CONFIG_TYPE", trail, found=repr(value)[:60], expected=_NAMES.get(wanted, "text"))
+    return value
+
+
+_NAMES = {bool: "true / false", int: "integer", float: "number", tuple: '["…"]'}
+
+
+def _is_number(value: object, wanted: type) -> bool:
+    return isinstance(value, int if wanted is int else int | float) and not isinstance(value, bool)
+
+
+def _number(text: object, wanted: type) -> object:
+    if wanted is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
+    try:
+        return wanted(text)
+    except ValueError:
+        return text
 
 
 # --- messages ----------------------------------------------------------------------------------------
 
-
-def _place(file: str, text: str, trail: tuple[str, ...]) -> Place:
-    """The line that most likely holds a key: the last of its names, after the table it stands in."""
-    lines = text.splitlines()
-    start = 0
-    table = ".".join(t for t in trail[:-1] if not t.isdigit())
-    for number, line in enumerate(lines):
-        if table and line.strip().strip("[]").strip() == table:
-            start = number
-    names = [t for t in trail if not t.isdigit()]
-    for number in range(start, len(lines)):
-        if names and re.match(rf"\s*\[?\[?{re.escape(names[-1])}\b", lines[number]):
-            return Place(file=file, line=number + 1, path=".".join(trail))
-    return Place(file=file, path=".".join(trail))
+_EXPECTED = {
+    "int": "integer", "bool": "true / false", "string": "text", "list": '["…"]', "model": "table", "dict": "table",
+}  # fmt: skip
+_PROJECTS = '"all" / ["…"]'
 
 
-def _finding(error: Any, file: str, text: str) -> Finding:
-    trail = tuple(str(p) for p in error["loc"])
-    place = _place(file, text, trail)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(trail[:-1])
-        near = ", ".join(difflib.get_close_matches(trail[-1], known, cutoff=0.4)) or ", ".join(known)
-        return Finding("UNKNOWN_KEY", place=place, params={"key": trail[-1], "closest": near})
-    if error["type"] == "missing":
-        return Finding("MISSING_KEY", place=place, params={"key": trail[-1]})
-    return Finding("CONFIG_VALUE", place=place, params={"key": ".".join(trail), "why": error["msg"]})
+def _say_what_is_wrong(config: RawConfig, problem: ValidationError) -> None:
+    said: set[Trail] = set()
+    for error in problem.errors(include_url=False, include_context=True):
+        trail = tuple(str(p) for p in error["loc"])
+        if trail[0] == "connections":
+            trail = trail[:3]  # deeper ones name the branches of a union
+        if trail not in said:
+            said.add(trail)
+            _say(config, trail, error)
 
 
-def _known_keys(trail: tuple[str, ...]) -> list[str]:
+def _say(config: RawConfig, trail: Trail, error: Any) -> None:
+    kind, found = error["type"], "***" if "url" in trail[-1] else repr(error.get("input"))[:60]
+    if kind == "extra_forbidden":
+        _unknown(config, trail, _known_keys(trail[:-1]))
+    elif kind == "missing":
+        config.complain("MISSING_KEY", trail[:-1], key=trail[-1])
+    elif trail[0] == "connections" and trail[-1] == "projects":
+        config.complain("CONFIG_TYPE", trail, found=found, expected=_PROJECTS)
+    elif kind == "literal_error":
+        config.complain("CONFIG_CHOICE", trail, found=found, expected=error["ctx"]["expected"])
+    elif kind in ("greater_than_equal", "less_than_equal"):
+        limits = error["ctx"]
+        config.complain(
+            "CONFIG_RANGE", trail, found=found, limit=f"≥ {limits['ge']}" if "ge" in limits else f"≤ {limits['le']}"
+        )
+    elif kind.partition("_")[0] in _EXPECTED:
+        config.complain("CONFIG_TYPE", trail, found=found, expected=_EXPECTED[kind.partition("_")[0]])
+    else:
+        config.complain("CONFIG_VALUE", trail, why=error["msg"])
+
+
+def _unknown(config: RawConfig, trail: Trail, known: list[str]) -> None:
+    near = difflib.get_close_matches(trail[-1], known, cutoff=0.4) or known
+    config.findings.append(
+        Finding("UNKNOWN_KEY", place=config.place(trail), params={"key": trail[-1], "closest": ", ".join(near)})
+    )
+
+
+def _known_keys(trail: Trail) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "store": StoreSettings, "contracts": ContractSettings, "notify": NotifySettings, "reports": ReportSettings,
         "company": CompanySettings, "run": RunSettings, "connections": ConnectionSettings,
