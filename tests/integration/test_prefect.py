@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from connectors.kit.sandbox.world import Fault
 from tests.fakes.company import company
 from tests.integration.conftest import _start, free_port
 
@@ -62,8 +64,90 @@ def test_sync_runs_as_a_flow_with_artifacts_and_named_states(tmp_path: Path, api
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["posted"] == 1
     assert "Done" in [r["state"]["name"] for r in _post(api, "flow_runs")]
-    assert {a["key"] for a in _post(api, "artifacts")} >= {"ready-to-invoice", "blocked", "night"}
+    shown = {a["key"]: a["data"] for a in _post(api, "artifacts")}
+    assert shown.keys() >= {"ready-to-invoice", "blocked", "connections", "night", "ready-to-invoice-html"}
+    (line,) = json.loads(shown["ready-to-invoice"])
+    assert (line["Contract"], line["Amount"]) == ("C-1", "CNY 400.00")
+    assert {c["Connection"]: c["State"] for c in json.loads(shown["connections"])} == {"rd": "done", "ops": "done"}
     assert {t["name"].rsplit("-", 1)[0] for t in _post(api, "task_runs")} >= {"pull", "match and post", "report"}
+
+
+def test_a_night_in_part_and_one_that_failed_are_told_apart(tmp_path: Path, api: str) -> None:
+    with company(tmp_path) as firm:
+        env = _environment(api, tmp_path / "home")
+        firm.contract("C-1")
+        firm.world.faults.append(Fault("/mission/", "status", times=10_000, status=403))
+        part = _huikuan("sync", "--as-of", "2026-11-20", "--json", cwd=tmp_path, env=env)
+        assert part.returncode == 3, part.stderr
+        assert "In part" in [r["state"]["name"] for r in _post(api, "flow_runs")]
+        before = len([r for r in _post(api, "flow_runs") if r["state"]["type"] == "FAILED"])
+        failed = _huikuan("sync", "--as-of", "2026-11-19", cwd=tmp_path, env=env)
+        assert failed.returncode == 2
+        assert "--dry-run" in failed.stderr
+        assert len([r for r in _post(api, "flow_runs") if r["state"]["type"] == "FAILED"]) == before + 1
+
+
+def test_a_secret_comes_from_a_block_also_inside_a_running_flow(tmp_path: Path, api: str) -> None:
+    code = """
+import asyncio
+from pathlib import Path
+from prefect import flow
+from prefect.blocks.system import Secret
+from flows.settings import SettingsError, load_settings
+
+asyncio.run(Secret(value="of-the-block").asave("pm-key", overwrite=True))
+
+@flow
+async def night():
+    return load_settings(Path("huikuan.toml")).settings.connections["pm"].options["api_key"]
+
+print(asyncio.run(night()))
+text = Path("huikuan.toml").read_text()
+Path("huikuan.toml").write_text(text.replace("pm-key", "no-such-block"))
+try:
+    load_settings(Path("huikuan.toml"))
+except SettingsError as problem:
+    print([f.code for f in problem.findings])
+"""
+    (tmp_path / "huikuan.toml").write_text(
+        '[connections.pm]\nsystem = "redmine"\nbase_url = "https://pm.example.com"\napi_key = {secret_block = "pm-key"}\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=_environment(api, tmp_path / "home") | {"PREFECT_LOGGING_LEVEL": "ERROR"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split("\n")[:2] == ["of-the-block", "['SECRET_ABSENT']"], done.stderr
+
+
+def test_the_file_for_prefect_deploy_registers_the_same_as_the_command(tmp_path: Path, api: str) -> None:
+    env = _environment(api, tmp_path / "home")
+    (tmp_path / "huikuan.toml").write_text("")
+    shutil.copy(ROOT / "deployments" / "prefect.yaml", tmp_path)
+    for _ in range(2):  # a second time changes nothing
+        assert _huikuan("deploy", cwd=tmp_path, env=env).returncode == 0
+    by_command = _deployment(api)
+    told = subprocess.run(
+        [str(BIN / "prefect"), "--no-prompt", "deploy", "--all", "--prefect-file", "prefect.yaml"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert _deployment(api) == by_command
+
+
+def _deployment(api: str) -> tuple[object, ...]:
+    """What counts of the one deployment: what runs, when, and how many at once."""
+    (found,) = [d for d in _post(api, "deployments") if d["name"] == "nightly" and d["work_pool_name"] == "huikuan"]
+    (schedule,) = found["schedules"]
+    when = (schedule["schedule"]["cron"], schedule["schedule"]["timezone"], schedule["active"])
+    return found["entrypoint"], when, found["global_concurrency_limit"]["limit"], found["tags"]
 
 
 def test_deployed_with_its_schedule_and_run_by_a_worker(tmp_path: Path, api: str) -> None:
@@ -72,7 +156,7 @@ def test_deployed_with_its_schedule_and_run_by_a_worker(tmp_path: Path, api: str
         env = _environment(api, tmp_path / "home")
         told = _huikuan("deploy", "--pool", "nights", cwd=tmp_path, env=env)
         assert told.returncode == 0, told.stderr
-        (deployment,) = [d for d in _post(api, "deployments") if d["name"] == "nightly"]
+        (deployment,) = [d for d in _post(api, "deployments") if d["work_pool_name"] == "nights"]
         (schedule,) = deployment["schedules"]
         assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("30 2 * * *", "Asia/Shanghai")
         run = (
