@@ -192,5 +192,5 @@ def dlt_run(url: str) -> float:
             "bench", pipelines_dir=place, destination=dlt.destinations.duckdb(f"{place}/x.duckdb"), dataset_name="d"
         )
         begin = time.perf_counter()
-        pipeline.run(source, loader_file_format="parquet")
+        pipeline.run(source)
         return time.perf_counter() - begin

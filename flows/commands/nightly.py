@@ -16,7 +16,7 @@ from flows.environment import prefect_api
 from flows.night import Night, NightOutcome, run_night
 from flows.settings import Loaded
 from flows.steps.contracts import read_files
-from models.domain.findings import Severity
+from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
 from models.domain.words import say
@@ -240,6 +240,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     found, findings = read_files(loaded.contract_files(), loaded.root)
     lines = asyncio.run(_check_connections(loaded))
     failed = [x for x in lines if x["state"] != "ok"]
+    findings += _bad_channels(loaded)
     if as_json:
         print_json(
             {
@@ -259,6 +260,21 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     if failed:
         return 3 if found else 2
     return 1 if any(f.severity is Severity.ERROR for f in findings) else 0
+
+
+def _bad_channels(loaded: Loaded) -> list[Finding]:
+    """[[notify]] entries whose URL is none to send over; nothing is sent."""
+    from connectors.notify.channel import Channel
+    from connectors.notify.errors import NotSent
+
+    found = []
+    for number, entry in enumerate(loaded.settings.notify):
+        try:
+            Channel(entry.url.get_secret_value()).check()
+        except NotSent as problem:
+            place = Place(file=loaded.file, path=f"notify[{number}].url")
+            found.append(Finding("NOTIFY_URL", place=place, params={"role": entry.role, "why": str(problem)}))
+    return found
 
 
 async def _check_connections(loaded: Loaded) -> list[dict[str, Any]]:

@@ -269,3 +269,12 @@ def test_forecast_sums_by_month(firm) -> None:
         "months": [{"month": "2026-12", "currency": "CNY", "gross": "600.00", "terms": 1}],
         "terms_without_a_date": 0,
     }
+
+
+def test_check_tries_the_notify_urls_without_telling_them(tmp_path: Path) -> None:
+    (tmp_path / "huikuan.toml").write_text('[[notify]]\nrole = "finance"\non = ["ready"]\nurl = {env = "NOTIFY"}\n')
+    shown = huikuan("check", cwd=tmp_path, NOTIFY="nosuchscheme://t0p-s3cr3t@x")
+    assert shown.returncode == 1
+    assert "NOTIFY_URL" in shown.stdout
+    assert "t0p-s3cr3t" not in shown.stdout + shown.stderr
+    assert huikuan("check", cwd=tmp_path, NOTIFY="json://127.0.0.1:9/x").returncode == 0
