@@ -29,6 +29,8 @@ def seen(event, args):
         with open(os.environ["SPY_FILE"], "a", encoding="utf-8") as file:
             file.write(f"{event} {host}\\n")
 sys.addaudithook(seen)
+with open(os.environ["SPY_FILE"] + ".processes", "a", encoding="utf-8") as file:
+    file.write(" ".join(sys.orig_argv) + "\\n")
 """
 
 
@@ -98,3 +100,15 @@ def test_without_a_server_prefect_is_not_even_imported(tmp_path: Path) -> None:
     done, seen = spied(tmp_path, "-c", code)
     assert (done.returncode, seen) == (0, []), done.stderr[-800:]
     assert (tmp_path / "huikuan.db").exists()
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(250)
+def test_a_night_on_a_temporary_prefect_server_talks_to_nobody_else(tmp_path: Path) -> None:
+    arguments = ("demo", "--prefect", "--folder", str(tmp_path / "demo"))
+    done, seen = spied(tmp_path, "-m", "flows.cli", *arguments, PREFECT_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr[-800:]
+    assert seen == []
+    processes = (tmp_path / "seen.processes").read_text(encoding="utf-8")
+    assert "uvicorn" in processes  # the server was watched too
