@@ -170,8 +170,7 @@ def test_a_quiet_night_costs_one_question_a_project_and_one_more_where_issues_ar
     for item in items:
         on.vendor.finish(item)
         on.vendor.issue(item, closed_at=START)
-    on.pull()
-    on.at(DAY)
+    _two_nights(on)
     assert _asked(on) == [
         "/groups/5/milestones",
         "/projects/11/issues",
