@@ -20,6 +20,7 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "github": "connectors.github",
     "gitlab": "connectors.gitlab",
     "pingcode": "connectors.pingcode",
     "worktile": "connectors.worktile",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connectors.http.fields import BadRow, day, flag, instant, need_mapping, need_text, text_or_none, unknown_fields
+from connectors.http.fields import BadRow, day, instant, need_mapping, need_text, text_or_none, unknown_fields
 from connectors.http.paging import Row
 from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
@@ -122,7 +122,7 @@ def milestone(connection: str, project: Project, row: Row, detail: Detail, rule:
         done_by=closing.by,
         planned_on=day(row, "due_date"),
         updated_at=instant(row, "updated_at"),
-        archived=flag(project.row, "archived"),
+        archived=project.row.get("archived") is True,
         url=_link(row),
         grade=EvidenceGrade.HISTORY if closing.provenance is Provenance.HISTORY and closing.by else EvidenceGrade.STATE,
         date_provenance=closing.provenance,
