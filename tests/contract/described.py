@@ -84,7 +84,7 @@ class Described(httpx.AsyncBaseTransport):
         except PathError as problem:
             self.broken.append(f"{where}: not in the description ({problem})")
         except OpenAPIError as problem:
-            self.broken.append(f"{where}: {problem} {_why(problem)}"[:600])
+            self.broken.append(f"{where}: {_why(problem)} {problem}"[:600])
 
     def _unknown_parameters(self, asked: _Request, where: str) -> None:
         known = _parameters(self.openapi, asked)
