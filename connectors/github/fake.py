@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import ClassVar
 
 import httpx
-import orjson
 
 from connectors.kit.fakes import PROJECTS, START, Item, Row, ScriptedVendor, reply
 
@@ -32,6 +30,7 @@ class GitHubFake(ScriptedVendor):
     """One account: two repositories. A milestone has one issue, closed by whoever finished it, unless a test says more."""
 
     system = "github"
+    conditional = True
     secrets: ClassVar[tuple[str, ...]] = (TOKEN,)
     skips: ClassVar[Mapping[str, str]] = {
         "token_call_hangs": "there is no token call: the key is sent with every request",
@@ -46,7 +45,6 @@ class GitHubFake(ScriptedVendor):
         self.counts: dict[str, tuple[int, int]] = {}  # open and closed issues of an item
         self.scopes: str | None = "repo"
         self.archived: set[int] = set()
-        self.answered: list[int] = []  # the status of each answer that is not a fault
         self.closed_by_in_lists = False
         self.sent_to = API  # where the old name of a repository points
 
@@ -65,11 +63,6 @@ class GitHubFake(ScriptedVendor):
         self.names[number] = name
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        answer = self._answer(request)
-        self.answered.append(answer.status_code)
-        return answer
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return reply(
                 {"message": "Bad credentials", "documentation_url": "https://docs.example/rest", "status": "401"}, 401
@@ -179,12 +172,10 @@ class GitHubFake(ScriptedVendor):
     def _paged(self, request: httpx.Request, rows: Sequence[Row]) -> httpx.Response:
         page, size = int(request.url.params.get("page", 1)), min(100, int(request.url.params.get("per_page", 30)))
         some, last = rows[(page - 1) * size : page * size], -(-len(rows) // size)
-        tag = f'W/"{blake2b(orjson.dumps(some), digest_size=16).hexdigest()}"'
-        if request.headers.get("if-none-match") == tag:
-            return httpx.Response(304, headers={"ETag": tag, **self._limits()})
         links = {} if page >= last else {"next": page + 1, "last": last}
         link = ", ".join(f'<{request.url.copy_set_param("page", n)}>; rel="{rel}"' for rel, n in links.items())
-        return reply(some, headers={"ETag": tag, **self._limits(), **({"Link": link} if link else {})})
+        answer = reply(some, headers={**self._limits(), **({"Link": link} if link else {})})
+        return self.tagged(request, answer)
 
 
 def _user(login: str) -> Row:

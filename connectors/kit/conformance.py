@@ -527,6 +527,66 @@ def moved(bench: Bench) -> None:
     _demand(not seen.deleted, "a moved milestone is taken for deleted")
 
 
+# --- ETags, where the vendor has them and the connector uses them -------------------------------------------
+
+
+def unchanged_costs_a_304(bench: Bench) -> None:
+    """Where nothing changed no row is sent, on one page or on several; a change on the last page is seen."""
+    for day, count in enumerate((3, MANY), 1):
+        items = [bench.vendor.add(f"{count}/{n:04d}") for n in range(count)]
+        bench.pull()
+        bench.at(day * 86_400)
+        before = len(bench.vendor.answered)
+        bench.pull()
+        _demand(304 in bench.vendor.answered[before:], "nothing was asked conditionally")
+        _demand(not bench.known.told, f"{bench.known.told} rows came, and nothing changed")
+        bench.at(day * 86_400 + 60)
+        bench.vendor.finish(items[-1])
+        bench.pull()
+        _demand(bench.seen(items[-1]).done, "a change was missed")
+
+
+def changes_after_a_304(bench: Bench) -> None:
+    """Done, deleted, and a source that sends no ETags any more: a quiet night hides nothing of the next."""
+    done, gone, later = (bench.vendor.add(n) for n in ("done", "gone", "later"))
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: bench.vendor.finish(done),
+        lambda: bench.vendor.remove(gone),
+        lambda: setattr(bench.vendor, "tags", False),
+        lambda: bench.vendor.finish(later),
+    )
+    bench.pull()
+    for day, step in enumerate(steps, 1):
+        bench.at(day * 86_400 - 3600)
+        bench.pull()
+        bench.at(day * 86_400)
+        step()
+        bench.pull()
+    _demand(bench.seen(done).done, "a milestone finished after a quiet night is not done")
+    _demand(bench.seen(gone).deleted, "a milestone deleted after a quiet night is still there")
+    _demand(bench.seen(later).done, "a source without ETags is not read any more")
+
+
+def a_304_is_trusted_only_where_it_was_asked_for(bench: Bench) -> None:
+    """A full pull asks for everything; a 304 that nobody asked for is no empty list."""
+    item = bench.item()
+    before = len(bench.vendor.asked)
+    bench.pull(full=True)
+    _demand(bench.known.told == 1, f"a full pull brought {bench.known.told} rows, where there is 1")
+    _demand(
+        not any("if-none-match" in r.headers for r in bench.vendor.asked[before:]), "a full pull asked conditionally"
+    )
+    cursor = bench.known.cursor
+    bench.vendor.faults.append(Fault("status", 10_000, 304))
+    bench.fails(SourceError, lambda: bench.pull(full=True))
+    _demand(bench.known.cursor == cursor, "the cursor moved in a pull that failed")
+    _demand(not bench.seen(item).deleted, "an empty answer is taken for an empty list")
+
+
+NOT_CONDITIONAL = "the connector asks nothing conditionally"
+CONDITIONAL = (unchanged_costs_a_304, changes_after_a_304, a_304_is_trusted_only_where_it_was_asked_for)
+
+
 # --- rows that are not as agreed -------------------------------------------------------------------------
 
 
@@ -628,6 +688,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "the_last_one_deleted": the_last_one_deleted,
     "renamed": renamed,
     "moved": moved,
+    **{case.__name__: case for case in CONDITIONAL},
     "unknown_field_is_kept": unknown_field_is_kept,
     "proof_field_missing": _spoiled("missing", ("PROOF_FIELD_MISSING",)),
     "proof_field_of_another_type": _spoiled("retyped", ("PROOF_FIELD_TYPE", "STATE_UNKNOWN")),
@@ -643,6 +704,8 @@ def run_case(info: ConnectorInfo, name: str) -> CaseResult:
     if not isinstance(vendor, ScriptedVendor):
         raise SourceConfig("no_scripted_vendor", system=info.system)
     reason = vendor.skips.get(name)
+    if reason is None and CASES[name] in CONDITIONAL and not vendor.conditional:
+        reason = NOT_CONDITIONAL
     if reason is not None:
         return CaseResult(name, "skipped" if reason.strip() else "failed", reason or "skipped without a reason")
     try:
