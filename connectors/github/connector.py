@@ -8,7 +8,6 @@ a hundred milestones costs one. Pages that changed while later ones were read ar
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +18,7 @@ import orjson
 
 from connectors.errors import BadPayload, SourceError, SourceRefused, SourceUnavailable
 from connectors.github import mapping
+from connectors.github.paging import PAGE, TaggedWalk, last_page, tagged_walk
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, Http, Missing, Policy, Send
 from connectors.http.fields import BadRow, text_or_none
@@ -29,12 +29,10 @@ from connectors.registry import ConnectorInfo, Option, checked_options, missing_
 from models.domain.observations import Observation, Page
 from models.ports import PullRequest, Reachability
 
-PAGE = 100  # the most that GitHub gives
 RULES = ("confirm", "allow", "not_done")
 MINUTE = 60.0  # GitHub: wait at least so long where a throttling answer does not say how long
 COUNTED_MAX = 50  # `check` counts the milestones of no more repositories than that
 MOVED = (301, 302, 307, 308)
-LAST = re.compile(r'[?&]page=(\d+)[^>]*>; *rel="last"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,11 @@ class GitHub(RestSource):
 
     async def projects(self) -> list[Project]:
         """The repositories that the token may read."""
-        rows, whole = await settled(lambda: self._pages("/user/repos", {"sort": "full_name"}))
+
+        async def page(number: int, tag: str) -> Answer:
+            return await self.ask("/user/repos", {"sort": "full_name", "per_page": PAGE, "page": number}, tag)
+
+        rows, whole = await settled(lambda: tagged_walk(page, "/user/repos", self.options.concurrency))
         if not whole:
             raise BadPayload("moving_list", where="/user/repos")
         return [_project(r) for r in rows]
@@ -199,8 +201,7 @@ class GitHub(RestSource):
             return 0
         except SourceRefused:
             return None
-        last = LAST.search(answer.headers.get("link", ""))
-        return int(last[1]) if last else len(objects(answer.body, path))
+        return last_page(answer) or len(objects(answer.body, path))
 
     # --- the pull ---
 
@@ -216,25 +217,6 @@ class GitHub(RestSource):
         return [
             Listing(lambda _: reading.walk(), reading.observed, details=reading.people, unchanged=reading.unchanged)
         ]
-
-    def _pages(self, path: str, params: Mapping[str, Any]) -> Chain:
-        async def fetch(token: str | None) -> tuple[list[Row], str | None]:
-            answer = await self.ask(path, {**params, "per_page": PAGE, "page": int(token or 1)})
-            return objects(answer.body, path), _next(answer, token)
-
-        return Chain(fetch, "id")
-
-
-@dataclass(slots=True)
-class _Walk(Chain):
-    """A walk that is whole only if no page that was read changed before the last one was."""
-
-    moved: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Did it come to its end, and did nothing move meanwhile?"""
-        return self.ended and self.rows == len(self.seen) and not self.moved
 
 
 class _Reading:
@@ -258,55 +240,46 @@ class _Reading:
         old = _Kept.load(before)
         if before is None or not old.tags or old.named != self._named:
             return False
-        for number, tag in enumerate(old.tags, 1):
-            try:
-                answer = await self._page(number, tag)
-            except Missing:
-                return False  # the walk will find out
-            if answer.status != 304:
-                self._first = answer if number == 1 else None
-                return False
-        self._source.after.kept[self._project.id] = before
-        return True
+        try:
+            first = await self._page(1, old.tags[0])
+            others = [self._page(n, tag) for n, tag in enumerate(old.tags[1:], 2)] if first.status == 304 else []
+            same = all(a.status == 304 for a in (first, *await together(others)))
+        except Missing:
+            return False  # the walk will find out
+        if same:
+            self._source.after.kept[self._project.id] = before
+        elif first.status != 304:
+            self._first = first
+        return same
 
     def walk(self) -> Chain:
-        """All pages; the tags of what was read are kept once it is whole."""
-        tags: list[str] = []
+        """All pages. Nothing is claimed of a repository that went away meanwhile."""
         self._walks += 1
 
-        async def fetch(token: str | None) -> tuple[list[Row], str | None]:
-            number = int(token or 1)
+        async def page(number: int, tag: str) -> Answer:
+            first, self._first = self._first, None
+            return first if first is not None and number == 1 and not tag else await self._page(number, tag)
+
+        walk = tagged_walk(page, self._path, self._source.options.concurrency)
+        fetch = walk.fetch
+
+        async def there(token: str | None) -> tuple[list[Row], str | None]:
             try:
-                answer = self._taken() if number == 1 else None
-                answer = answer or await self._page(number)
+                rows, following = await fetch(token)
             except Missing:
-                walk.moved = True  # the repository went away meanwhile, or keeps no milestones
+                walk.moved = True
                 return [], None
-            rows, following = objects(answer.body, self._path), _next(answer, token)
-            tags.append(answer.headers.get("etag", ""))
             if following is None:
-                walk.moved = not await self._rested(tags[:-1])
-                self._keep(tags if self._trusted(tags, rows) and not walk.moved else [])
+                self._keep(walk.tags if self._trusted(walk) else [])
             return rows, following
 
-        walk = _Walk(fetch, "id")
+        walk.fetch = there
         return walk
 
-    def _trusted(self, tags: Sequence[str], last: Sequence[Row]) -> bool:
+    def _trusted(self, walk: TaggedWalk) -> bool:
         """May the next pull rest on these tags? A full last page says nothing of one that may come after it, and
         what an earlier walk of this pull saw and a later one did not is told as gone by the next pull only."""
-        return all(tags) and len(last) < PAGE and self._walks == 1
-
-    def _taken(self) -> Answer | None:
-        answer, self._first = self._first, None
-        return answer
-
-    async def _rested(self, tags: Sequence[str]) -> bool:
-        """Are the pages still as they were read? One that has no tag cannot be trusted to be."""
-        for number, tag in enumerate(tags, 1):
-            if not tag or (await self._page(number, tag)).status != 304:
-                return False
-        return True
+        return all(walk.tags) and not walk.full and not walk.moved and self._walks == 1
 
     def _keep(self, tags: list[str]) -> None:
         self._kept.tags = tags
@@ -349,11 +322,6 @@ def _throttled(body: Any, headers: Mapping[str, str]) -> bool:
     """Is a 403 a limit, rather than a missing permission?"""
     said = str(body.get("message", "")).lower() if isinstance(body, dict) else ""
     return "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said
-
-
-def _next(answer: Answer, token: str | None) -> str | None:
-    """The number of the next page, where the answer says that there is one."""
-    return str(int(token or 1) + 1) if 'rel="next"' in answer.headers.get("link", "") else None
 
 
 def _row(answer: Answer, path: str) -> Row:

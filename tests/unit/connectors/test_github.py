@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.errors import SourceConfig, SourceRefused, SourceUnavailable
 from connectors.github import mapping
 from connectors.github.fake import API, GitHubFake
+from connectors.github.paging import tagged_walk
+from connectors.http.client import Answer
 from connectors.kit.conformance import Bench
 from connectors.kit.fakes import START, Fault, Item
 from connectors.registry import connector
@@ -367,3 +372,67 @@ def test_a_cursor_of_another_make_is_none() -> None:
         on.known.cursor = spoiled
         on.at(int(timedelta(hours=1).total_seconds()))
         assert seen(on, item).name == item.name
+
+
+# --- a list that moves while it is read --------------------------------------------------------------------------------
+
+
+def _served(rows: list[int], number: int, tag: str) -> Answer:
+    some, last = rows[(number - 1) * 3 : number * 3], -(-len(rows) // 3)
+    if tag == str(some):
+        return Answer(304, {}, None)
+    link = f'<https://x/?page={number + 1}>; rel="next", <https://x/?page={last}>; rel="last"' if number < last else ""
+    return Answer(200, {"etag": str(some), "link": link}, [{"id": r} for r in some])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(4, 25), st.integers(1, 20), st.data())
+def test_no_row_is_missed_by_a_walk_that_calls_itself_whole(count: int, moment: int, data: st.DataObject) -> None:
+    """Whatever comes, goes or changes its place, at whatever moment."""
+    rows, asked, old = list(range(count)), [], data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "gone")
+    new = data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "comes at") if old is None else None
+    place = data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "moves to") if old is not None else None
+
+    async def ask(number: int, tag: str) -> Answer:
+        asked.append(number)
+        if len(asked) == moment:
+            if old is not None:
+                rows.remove(old)
+                if place is not None:
+                    rows.insert(place, old)
+            if new is not None:
+                rows.insert(new, 1000)
+        await asyncio.sleep(0)
+        return _served(rows, number, tag)
+
+    async def walk() -> tuple[set[int], bool]:
+        found = tagged_walk(ask, "/x", 2)
+        return {r["id"] for page in [p async for p in found.pages()] for r in page}, found.complete
+
+    seen_rows, complete = asyncio.run(walk())
+    stayed = set(range(count)) - ({old} if place is None else set())
+    assert not complete or stayed <= seen_rows
+    if moment > len(asked):
+        assert complete
+
+
+async def test_pages_are_fetched_side_by_side_and_called_off_when_nobody_reads_on() -> None:
+    running, most, ended = 0, 0, 0
+
+    async def ask(number: int, tag: str) -> Answer:
+        nonlocal running, most, ended
+        running, most = running + 1, max(most, running + 1)
+        try:
+            await asyncio.sleep(0.001)
+            return _served(list(range(60)), number, tag)
+        finally:
+            running, ended = running - 1, ended + 1
+
+    walk = tagged_walk(ask, "/x", 4)
+    assert len([p async for p in walk.pages()]) == 20
+    assert walk.complete
+    assert 4 <= most <= 5
+    pages = tagged_walk(ask, "/x", 4).pages()
+    await anext(pages)
+    await pages.aclose()  # type: ignore[attr-defined]
+    assert running == 0
