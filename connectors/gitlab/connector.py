@@ -8,7 +8,7 @@ what changed is told, and only for that the issues are counted and the project's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 
 from connectors.errors import BadPayload, SourceRefused
 from connectors.gitlab import mapping
+from connectors.gitlab.issues import PAGE, Issues
 from connectors.gitlab.mapping import Detail, History
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, ApiKey, Http, Missing, Policy
@@ -28,10 +29,8 @@ from models.domain.observations import Observation
 from models.ports import Reachability
 
 API = "/api/v4"
-PAGE = 100  # the most that GitLab gives
 KINDS = ("project", "group")
 RULES = ("confirm", "allow", "not_done")
-CHANGED_MAX = 10  # pages of changed issues; with more of them all milestones count as changed
 COUNTED_MAX = 100  # `check` counts the milestones of no more projects than that
 SCOPES = ("read_api", "api")
 
@@ -160,6 +159,9 @@ class _Reading:
     def __init__(self, source: GitLab, project: Project, since: datetime | None) -> None:
         self._source, self._project, self._since = source, project, since
         self._group = project.id.startswith("group:")
+        path = f"{_path(project)}/issues"
+        self._issues = Issues(source.walk, path)
+        self._counts = source.options.progress and project.row.get("issues_enabled") is not False
         self._moved: frozenset[str] | None = None  # milestones of changed issues; "": an issue has none (any more)
         self._asked = False
         self._histories: Mapping[str, History] | None = None
@@ -193,15 +195,25 @@ class _Reading:
 
     async def details(self, rows: Sequence[Row]) -> Mapping[str, Detail]:
         """Histories and issues of the rows that are news; the others get none."""
-        if rows and not self._asked:
+        if not rows:
+            return {}  # a project without milestones costs no more questions
+        if not self._asked:
             self._asked, self._moved = True, await self._changed()
         fresh = {str(r.get("id")): r for r in rows if self._is_news(r)}
         self._remember({str(r.get("id")) for r in rows} - set(fresh))
         if fresh and self._histories is None:
             self._histories = await self._events()
-        issues = await together([self._issues(r) for r in fresh.values()])
+        issues = await self._counted(fresh.values())
         found = self._histories or {}
         return {key: Detail(found.get(key, ()), own) for key, own in zip(fresh, issues, strict=True)}
+
+    async def _counted(self, rows: Iterable[Row]) -> list[Sequence[Row] | None]:
+        """The issues of each; None where nobody counts. Where all are news, a project's are read at once."""
+        if not self._counts:
+            return [None for _ in rows]
+        if self._moved is None and not self._group:
+            await self._issues.read_whole()
+        return await together([self._issues.of(r) for r in rows])
 
     def _remember(self, untold: set[str]) -> None:
         """Of what is not told again: which milestones were closed with open issues."""
@@ -222,32 +234,10 @@ class _Reading:
         return waits and bool(self._moved)
 
     async def _changed(self) -> frozenset[str] | None:
-        """The milestones of the issues that changed since the last pull; None: too many, or all are news anyway."""
+        """The milestones whose issues changed since the last pull; None: too many, or all are news anyway."""
         if self._since is None:
             return None
-        if not self._counts:
-            return frozenset()
-        asked = {"updated_after": _iso(self._since), "state": "all", "order_by": "updated_at", "sort": "desc"}
-        walk, found = self._source.walk(f"{_path(self._project)}/issues", asked), set[str]()
-        for number in range(CHANGED_MAX):
-            page = await walk.fetch(number, PAGE)
-            found |= {str(m.get("id")) if isinstance(m := r.get("milestone"), dict) else "" for r in page.rows}
-            if not (page.more if page.more is not None else len(page.rows) >= PAGE):
-                return frozenset(found)
-        return None
-
-    @property
-    def _counts(self) -> bool:
-        return self._source.options.progress and self._project.row.get("issues_enabled") is not False
-
-    async def _issues(self, row: Row) -> Sequence[Row] | None:
-        """A milestone's issues. The milestone's own list of a group leaves out those of subgroups."""
-        title = text_or_none(row, "title")
-        if not self._counts or title is None:
-            return None
-        asked = {"milestone": title, "state": "all", "order_by": "created_at", "sort": "asc"}
-        found = await self._source.all(f"{_path(self._project)}/issues", asked)
-        return mapping.of_milestone(found, str(row.get("id")))
+        return await self._issues.changed(self._since) if self._counts else frozenset()
 
     async def _events(self) -> Mapping[str, History]:
         """Closings and reopenings of the project's milestones; a group keeps none."""
@@ -280,10 +270,6 @@ def _has_milestones(row: Row) -> bool:
 def _path(project: Project) -> str:
     kind, _, number = project.id.rpartition(":")
     return f"/groups/{number}" if kind else f"/projects/{number}"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def build(

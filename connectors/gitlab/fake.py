@@ -103,7 +103,11 @@ class GitLabFake(ScriptedVendor):
 
     def _asked_for(self, row: Row, given: httpx.QueryParams) -> bool:
         item: Item | None = row["milestone"]
-        if "milestone" in given and (item is None or item.name != given["milestone"]):
+        title = given.get("milestone", "")
+        if title.lower() in ("none", "any"):
+            if (item is None) is (title.lower() == "any"):
+                return False
+        elif title and (item is None or item.name != title):
             return False
         if "updated_after" in given and row["updated_at"] < given["updated_after"]:
             return False

@@ -88,11 +88,6 @@ def _author(event: Row) -> str | None:
     return name or text_or_none(event, "author_username")
 
 
-def of_milestone(issues: Iterable[Row], identity: str) -> list[Row]:
-    """The issues that belong to it: GitLab filters by title, which a project and its group may both use."""
-    return [i for i in issues if isinstance(i.get("milestone"), dict) and str(i["milestone"].get("id")) == identity]
-
-
 def milestone(connection: str, project: Project, row: Row, detail: Detail, rule: str, *, group: bool) -> Observation:
     """A milestone with what is known of it. Raises BadRow where a proof field is missing or of another type.
 

@@ -128,6 +128,52 @@ def test_issues_of_a_group_milestone_of_the_same_title_are_not_counted() -> None
     )
 
 
+@pytest.mark.parametrize("title", ["None", "any", "初验"])
+def test_a_title_that_is_a_word_of_the_filter_is_counted_like_any_other(title: str) -> None:
+    """Read with all the others on the first night, by itself on the second."""
+    on = bench()
+    item, other = on.vendor.add(title), on.vendor.add("other")
+    on.vendor.issue(item, closed_at=START)
+    issue = on.vendor.issue(item)
+    on.vendor.issue(other)
+    on.vendor.issue(None)
+    assert seen(on, item).percent_bp == 5000
+    on.at(DAY)
+    on.vendor.touch(issue, START + DAY)
+    assert seen(on, item).percent_bp == 10_000
+
+
+def test_the_first_night_reads_a_projects_issues_at_once() -> None:
+    on = bench()
+    items = [on.vendor.add(f"M{n}") for n in range(40)]
+    for item in items:
+        for closed in (START, None, None):
+            on.vendor.issue(item, closed_at=closed)
+    on.pull()
+    assert {o.percent_bp for o in on.known.milestones.values()} == {3333}
+    assert sum(r.endswith("/projects/11/issues") for r in on.vendor.requests) == 2
+
+
+def test_issues_that_move_while_a_project_is_read_at_once_are_asked_for_one_milestone_after_the_other() -> None:
+    on = bench()
+    items = [on.vendor.add(f"M{n}") for n in range(3)]
+    issues = [on.vendor.issue(item, closed_at=START) for item in items for _ in range(50)]
+    inner, changed = on.vendor.answer, []
+
+    def busy(request):  # type: ignore[no-untyped-def]
+        answer = inner(request)
+        if request.url.params.get("milestone") == "Any" and not changed:
+            changed.append(request)
+            issues[0]["milestone"] = None
+        return answer
+
+    on.vendor.answer = busy  # type: ignore[method-assign]
+    on.vendor.issue(items[2])
+    known = on.pull().milestones
+    assert [known[i.id].percent_bp for i in items] == [10_000, 10_000, 9803]
+    assert sum(r.endswith("/projects/11/issues") for r in on.vendor.requests) == 5
+
+
 def test_a_groups_milestone_is_dated_by_its_last_issue() -> None:
     on = bench()
     item = on.vendor.add("M")
