@@ -144,7 +144,11 @@ class GitLab(RestSource):
     def listings(self, project: Project) -> Sequence[Listing]:
         """One list: a project's own milestones, or a group's."""
         reading = _Reading(self, project, self._last(project))
-        return [Listing(lambda _: reading.walk(), reading.observed, details=reading.details)]
+        return [
+            Listing(
+                lambda _: reading.walk(), reading.observed, mapping.KIND, details=reading.details, tells_all=False
+            )
+        ]  # fmt: skip
 
     def _last(self, project: Project) -> datetime | None:
         """From when on changes are news; None: everything is."""
@@ -190,7 +194,7 @@ class _Reading:
             source.name, self._project, row, detail, source.options.open_issues, group=self._group
         )  # fmt: skip
         if seen.extra.get("open_issues"):
-            source.after.kept[seen.milestone_id] = "open"
+            source.after.kept[str(row["id"])] = "open"
         return seen
 
     async def details(self, rows: Sequence[Row]) -> Mapping[str, Detail]:

@@ -43,6 +43,9 @@ class GitLabFake(ScriptedVendor):
     def next_id(self) -> str:
         return str(len(self.items) + 101)
 
+    def milestone_id(self, item: Item) -> str:
+        return f"milestone:{item.id}"
+
     def issue(self, item: Item | None, closed_at: int | None = None, by: str = "李强", project: int = 0) -> Row:
         """An issue of a milestone; changed now."""
         number = len(self.issues) + 1

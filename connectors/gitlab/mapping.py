@@ -17,6 +17,7 @@ from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
 
+KIND = "milestone"
 STATES = ("active", "closed")
 KNOWN = frozenset(
     {
@@ -107,8 +108,8 @@ def milestone(connection: str, project: Project, row: Row, detail: Detail, rule:
         project_id=project.id,
         project_key=project.key,
         project_name=project.name,
-        milestone_id=need_text(row, "id"),
-        kind="milestone",
+        milestone_id=f"{KIND}:{need_text(row, 'id')}",
+        kind=KIND,
         name=need_text(row, "title"),
         state=state,
         done=done,

@@ -394,6 +394,21 @@ def second_pull_brings_nothing_new(bench: Bench) -> None:
     _demand(not bench.known.news, f"{len(bench.known.news)} milestones are news, and nothing happened")
 
 
+def quiet_nights_hide_nothing(bench: Bench) -> None:
+    """What is not told again, since it did not change, is not gone; also where the last change is long ago."""
+    items = _many(bench, 120)
+    bench.vendor.finish(items[0])
+    for day in range(4):
+        bench.at(day * 86_400)
+        bench.pull()
+        _all_seen(bench, items)
+        _demand(not day or not bench.known.news, f"{len(bench.known.news)} milestones are news, and nothing happened")
+    bench.vendor.remove(items[1])
+    bench.pull()
+    _all_seen(bench, [items[0], *items[2:]])
+    _demand(bench.seen(items[1]).deleted, "a milestone deleted after quiet nights is still there")
+
+
 def incremental_equals_full(bench: Bench) -> None:
     """What is known after increments is what a fresh pull sees."""
     items = _many(bench, 30)
@@ -676,6 +691,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "many_requests_share_one_new_token": many_requests_share_one_new_token,
     **{f"refused_{status}": _refused(status) for status in (401, 403, 404, 410)},
     "second_pull_brings_nothing_new": second_pull_brings_nothing_new,
+    "quiet_nights_hide_nothing": quiet_nights_hide_nothing,
     "incremental_equals_full": incremental_equals_full,
     "cursor_from_the_future": cursor_from_the_future,
     "unreadable_cursor": unreadable_cursor,
