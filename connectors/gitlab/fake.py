@@ -98,7 +98,7 @@ class GitLabFake(ScriptedVendor):
             return self._paged(request, [self._issue(r) for r in inside if self._asked_for(r, request.url.params)])
         if what == "events" and kind == "projects":
             events = [] if self.no_events else [e for i in own for e in self._events(i)]
-            return self._paged(request, sorted(events, key=lambda e: e["id"], reverse=True))
+            return self._paged(request, sorted(events, key=lambda e: str(e["id"]), reverse=True))
         return reply({"message": "404 Not Found"}, 404)
 
     def _owner(self, item: Item) -> tuple[str, int]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from connectors.http.fields import BadRow, day, instant, need_mapping, need_text, text_or_none, unknown_fields
+from connectors.http.fields import BadRow, day, instant, need_text, text_or_none, unknown_fields
 from connectors.http.paging import Row
 from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
@@ -169,11 +168,9 @@ def last_closed(issues: Sequence[Row]) -> Row | None:
 
 
 def closer(issue: Row) -> str | None:
-    """Who closed an issue."""
-    if issue.get("closed_by") is None:
-        return None
-    who: Mapping[str, Any] = need_mapping(issue, "closed_by")
-    return text_or_none(who, "name") or text_or_none(who, "username")
+    """Who closed an issue; not proof of anything, so what cannot be read is nobody."""
+    who = issue.get("closed_by")
+    return text_or_none(who, "name") or text_or_none(who, "username") if isinstance(who, dict) else None
 
 
 def _link(row: Row) -> str | None:
