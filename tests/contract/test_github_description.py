@@ -19,7 +19,7 @@ from connectors.github.connector import GitHub
 from connectors.github.fake import API, GitHubFake
 from connectors.kit.conformance import Bench
 from connectors.registry import ConnectorInfo, connector
-from tests.contract.described import Described
+from tests.contract.described import Described, suite_broken
 
 pytestmark = pytest.mark.shared
 
@@ -44,10 +44,13 @@ def openapi(request: pytest.FixtureRequest) -> OpenAPI:
     return OpenAPI.from_dict({**spec, "servers": [{"url": API}], "paths": {**spec["paths"], **MORE}})
 
 
+SKIP = {"/repositories/": "where a renamed repository is; not described"}
+
+
 def described(openapi: OpenAPI) -> tuple[Bench, Described]:
     """A bench whose every request passes the referee."""
     vendor = GitHubFake()
-    referee = Described(vendor, openapi, API, skip={"/repositories/": "where a renamed repository is; not described"})
+    referee = Described(vendor, openapi, API, skip=SKIP)
     found = connector("github")
 
     def build(name: str, options: dict[str, object], **given: Any) -> Any:
@@ -121,3 +124,7 @@ async def test_the_referee_asks_for_what_the_description_requires_of_an_answer(o
     async with httpx.AsyncClient(transport=referee, headers={"Authorization": "Bearer ghp_93Kd2FakeToken"}) as client:
         await client.get(f"{API}/user/repos")
     assert len(referee.broken) == 1
+
+
+def test_the_whole_suite_is_as_described(openapi: OpenAPI) -> None:
+    assert suite_broken(connector("github"), lambda inner: Described(inner, openapi, API, skip=SKIP)) == {}

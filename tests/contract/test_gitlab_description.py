@@ -21,7 +21,7 @@ from connectors.gitlab.fake import GitLabFake
 from connectors.kit.conformance import Bench
 from connectors.kit.fakes import START, ScriptedVendor
 from connectors.registry import ConnectorInfo, connector
-from tests.contract.described import Described
+from tests.contract.described import Described, suite_broken
 
 pytestmark = pytest.mark.shared
 BASE = "https://gitlab.example/api/v4"
@@ -178,3 +178,7 @@ async def test_a_request_without_its_token_is_caught(openapi: OpenAPI) -> None:
     async with httpx.AsyncClient(transport=referee) as client:
         await client.get(f"{BASE}/projects/11/milestones")
     assert len(referee.broken) == 1
+
+
+def test_the_whole_suite_is_as_described(openapi: OpenAPI) -> None:
+    assert suite_broken(connector("gitlab"), lambda inner: Described(inner, openapi, BASE)) == {}
