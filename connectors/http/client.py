@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, Self
 
+import aiohttp
 import httpx
 import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
@@ -16,6 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from connectors.errors import BadPayload, SourceConfig, SourceError, SourceRefused, SourceUnavailable
 from connectors.http.budget import Budget, Sleep
 from connectors.http.redaction import quiet_http_logs
+from connectors.http.transport import fast_transport, timed_out
 from connectors.http.waiting import WAIT_MAX, asked_wait, rate_left
 
 Json = Any
@@ -141,11 +143,13 @@ class Http:
         self.policy = policy or Policy()
         self._base, self._credentials, self._clock = checked_base(base_url), credentials, clock
         self._judge, self._secrets, self._sleep = judge, secrets, sleep
-        limits = httpx.Limits(max_connections=min(self.policy.concurrency, 16), max_keepalive_connections=16)
+        at_once = min(self.policy.concurrency, 16)
         self._client = httpx.AsyncClient(
-            timeout=self.policy.timeout, limits=limits, transport=transport, follow_redirects=False, trust_env=True
+            timeout=self.policy.timeout,
+            transport=transport or fast_transport(self._base, at_once),
+            follow_redirects=False,
         )
-        self._gate = asyncio.Semaphore(min(self.policy.concurrency, 16))
+        self._gate = asyncio.Semaphore(at_once)
         self._budget = Budget(self.policy.per_minute, clock, sleep) if self.policy.per_minute else None
         self._accepted: Mapping[str, str] = {}  # the credentials that were last good for something
         self._last_headers: Mapping[str, str] = {}
@@ -217,6 +221,7 @@ class Http:
         new token had been good for other requests and ended before this one's turn."""
         for number in range(RENEWALS_MAX + 1):
             response, used = await self._send(question)
+            await asyncio.sleep(0)  # the next request goes out before this answer is read: the source works meanwhile
             try:
                 body = self._read(response, question.where)
             except TokenRefused as problem:
@@ -262,10 +267,12 @@ class Http:
         self.requests += 1
         try:
             return await self._client.send(request)
-        except httpx.TimeoutException:
-            raise SourceUnavailable("no_answer", where=where, seconds=f"{self.policy.timeout:g}") from None
-        except httpx.HTTPError as problem:
-            raise SourceUnavailable("not_reached", where=where, kind=type(problem).__name__) from None
+        except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as problem:
+            if timed_out(problem):
+                raise SourceUnavailable("no_answer", where=where, seconds=f"{self.policy.timeout:g}") from None
+            raise SourceUnavailable(
+                "not_reached", where=where, kind=type(problem.__cause__ or problem).__name__
+            ) from None
 
     def _read(self, response: httpx.Response, where: str) -> Json:
         status, kind = response.status_code, response.headers.get("content-type", "")

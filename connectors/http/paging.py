@@ -7,7 +7,6 @@ complete only when as many different rows were seen as the source says there are
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -79,21 +78,16 @@ class Walk:
         return -(-total // self.size) if got else 1
 
     async def _side_by_side(self, last: int) -> AsyncIterator[list[Row]]:
-        """Always a few pages ahead of the reader, in order."""
-        waiting: deque[asyncio.Future[RawPage]] = deque()
-        number = 1
-        try:
-            while number < last or waiting:
-                while number < last and len(waiting) < self.ahead * 2:
-                    waiting.append(asyncio.ensure_future(self.fetch(number, self.size)))
-                    number += 1
-                page = await waiting[0]
-                waiting.popleft()
-                yield self._new(page)
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        """The other pages as they come, not in their order: what is read at once is still warm in the cache."""
+        numbers = iter(range(1, last))
+
+        async def some() -> AsyncIterator[RawPage]:
+            for number in numbers:
+                yield await self.fetch(number, self.size)
+
+        readers = min(self.ahead * 2, last - 1)  # twice: one request is always ready to go when a connection is free
+        async for page in side_by_side([some] * readers, readers, ahead=1):
+            yield self._new(page)
 
     async def _one_by_one(self, page: RawPage) -> AsyncIterator[list[Row]]:
         number = 0
@@ -201,6 +195,7 @@ async def side_by_side(
                 running -= 1
             else:
                 yield item
+                await asyncio.sleep(0)  # answers that came meanwhile free their connections
     finally:
         for worker in workers:
             worker.cancel()

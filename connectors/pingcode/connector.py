@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 
@@ -75,11 +75,24 @@ class _Pull:
     whole: set[str] = field(default_factory=set)  # projects of which every work item was seen
     missed: bool = False  # rows moved while we walked: the watermark stays where it was
 
-    def kind(self, row: Row) -> str | None:
-        """milestone or phase; None: not what was asked for. Raises BadRow where the row does not say."""
-        types = self.memory.types.get(need_text(need_mapping(row, "project"), "id", "project.id"))
+    def place(self, row: Row) -> tuple[Row | None, str | None]:
+        """The project of a row, and whether it is a milestone or a phase; None: not what was asked for.
+
+        Raises BadRow where the row does not say.
+        """
+        identity = need_text(need_mapping(row, "project"), "id", "project.id")
         kind = need_text(row, "type")
-        return None if types is None else types.get(kind)
+        types = self.memory.types.get(identity)
+        return self.projects.get(identity), None if types is None else types.get(kind)
+
+
+class _DoneRow(NamedTuple):
+    """A row that is done: its history is fetched before it is mapped."""
+
+    row: Row
+    kind: str
+    project: Row
+    state: mapping.State
 
 
 class PingCode:
@@ -94,7 +107,7 @@ class PingCode:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.name, self.options, self._clock = name, options, clock
-        self._meaning = mapping.Meaning(options.done_states, options.accepted_states)
+        self._items = mapping.Items(name, mapping.Meaning(options.done_states, options.accepted_states))
         self._http = Http(
             options.base_url,
             Bearer(self._token, clock),
@@ -293,32 +306,30 @@ class PingCode:
 
     async def _observed(self, rows: Sequence[Row], ids: Sequence[str], work: _Pull) -> Page:
         """The rows that were asked for, with their history; the vendor may have ignored the filters."""
+        good: list[Observation] = []
         bad: list[Rejected] = []
-        mine: list[tuple[Row, str]] = []
+        done: list[_DoneRow] = []
+        asked, items = frozenset(ids), self._items
         for row in rows:
             try:
-                kind = work.kind(row)
-                if kind is not None and row["project"]["id"] in ids and not self._older(row, work.since):
-                    mine.append((row, kind))
+                project, kind = work.place(row)
+                if project is None or kind is None or project["id"] not in asked or self._older(row, work.since):
+                    continue
+                work.asked_again.discard(str(row.get("id")))
+                state = items.state(row)
+                if state.done:
+                    done.append(_DoneRow(row, kind, project, state))
+                else:
+                    good.append(items.open(row, kind, project, state))
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
-        good: list[Observation] = []
-        begun = [n for n, (row, _) in enumerate(mine) if self._has_history(row)]
-        histories = dict(zip(begun, await together([self._history(mine[n][0]) for n in begun]), strict=True))
-        for number, (row, kind) in enumerate(mine):
+        histories = await together([self._history(d.row) for d in done]) if done else ()
+        for found, history in zip(done, histories, strict=True):
             try:
-                good.append(self._item(row, kind, histories.get(number, ()), work))
+                good.append(items.done(*found, history, work.reviewed.get(str(found.row.get("id")))))
             except BadRow as problem:
-                bad.append(rejected(self.name, row, "id", problem))
+                bad.append(rejected(self.name, found.row, "id", problem))
         return Page(tuple(good), tuple(bad), seen=len(rows))
-
-    def _item(self, row: Row, kind: str, history: Sequence[Row], work: _Pull) -> Observation:
-        project = work.projects[row["project"]["id"]]
-        review = None
-        if self.options.reviews:
-            review = work.reviewed.get(str(row.get("id")))
-            work.asked_again.discard(str(row.get("id")))
-        return mapping.work_item(self.name, row, kind, project, history, self._meaning, review)
 
     def _older(self, row: Row, since: datetime | None) -> bool:
         """A row before the bound that was asked for: the filter was ignored, the row is old news."""
@@ -327,13 +338,10 @@ class PingCode:
         updated = seconds(row, "updated_at")
         return updated is not None and updated < since - OVERLAP[self._flavour] - ROUNDING[self._flavour]
 
-    def _has_history(self, row: Row) -> bool:
-        """Only what is done is asked for its history, a request each: what is open has nothing to prove."""
-        state = row.get("state")
-        return isinstance(state, dict) and self._meaning.is_done(state) and not row.get("is_deleted") and isinstance(row.get("id"), str)  # fmt: skip
-
     async def _history(self, row: Row) -> list[Row]:
-        """State changes, who and when."""
+        """State changes, who and when. Only what is done is asked for, a request each: what is open proves nothing."""
+        if row.get("is_deleted") or not isinstance(row.get("id"), str):
+            return []
         try:
             return await self._rows(f"/v1/{self._flavour}/work_items/{row['id']}/transition_histories", {})
         except Missing:

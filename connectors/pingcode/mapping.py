@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.http.fields import (
     BadRow,
@@ -73,7 +73,7 @@ class _Done:
     accepted_at: datetime | None = None
 
 
-NOT_DONE = _Done()
+_ABSENT = Provenance.ABSENT  # looked up once: a member of an Enum costs as much as three fields of a row
 
 
 def _person(value: object) -> str | None:
@@ -83,58 +83,81 @@ def _person(value: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def work_item(
-    connection: str,
-    row: Row,
-    kind: str,
-    project: Row,
-    history: Sequence[Row],
-    meaning: Meaning,
-    review: Review | None = None,
-) -> Observation:
-    """A milestone or phase. Raises BadRow where a proof field is missing or of another type."""
-    state = _state(row)
-    changes, steps = _history(history, meaning) if history else ((), [])
-    done = meaning.is_done(state)
-    how = _done(row, changes, steps, meaning) if done else NOT_DONE
-    reviewed = review if done else None
-    by = reviewed.by if reviewed and reviewed.by else how.by
-    deleted = flag(row, "is_deleted")
-    return Observation(
-        connection=connection,
-        project_id=project["id"],
-        project_key=project.get("identifier") or project["id"],
-        project_name=project.get("name") or "",
-        milestone_id=need_text(row, "id"),
-        kind=kind,
-        name=need_text(row, "title"),
-        state=str(state["name"]),
-        done=done,
-        accepted=reviewed is not None or (done and meaning.is_accepted(state)),
-        accepted_at=reviewed.at if reviewed else how.accepted_at,
-        done_at=how.at,
-        done_by=by,
-        planned_at=seconds(row, "end_at"),
-        updated_at=seconds(row, "updated_at"),
-        deleted=deleted,
-        archived=flag(row, "is_archived"),
-        url=text_or_none(row, "html_url"),
-        grade=_grade(how, reviewed),
-        date_provenance=how.date,
-        person_provenance=Provenance.NATIVE if reviewed and reviewed.by else Provenance.HISTORY if by else Provenance.ABSENT,
-        history=changes,
-        unproven=done and not how.proven and reviewed is None and not deleted,
-        extra=unknown_fields(row, KNOWN),
-    )  # fmt: skip
+class State(NamedTuple):
+    """What a row's state means."""
+
+    name: str
+    done: bool
+    accepted: bool
 
 
-def _state(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    state = need_mapping(row, "state")
-    kind = need_text(state, "type", "state.type")
-    need_text(state, "name", "state.name")
-    if kind not in STATE_TYPES:
-        raise BadRow("STATE_UNKNOWN", field="state.type", found=kind, expected=", ".join(STATE_TYPES))
-    return state
+class Items:
+    """Work items as observations. A state's meaning is worked out once: most rows of a night differ in little."""
+
+    def __init__(self, connection: str, meaning: Meaning) -> None:
+        self._connection, self._meaning = connection, meaning
+        self._states: dict[tuple[Any, Any, Any], State] = {}
+
+    def state(self, row: Row) -> State:
+        """What the row's state means. Raises BadRow where it is missing, unknown or of another type."""
+        try:
+            given = row["state"]
+            return self._states[given["id"], given["name"], given["type"]]
+        except (KeyError, TypeError):
+            return self._learn(row)
+
+    def _learn(self, row: Row) -> State:
+        given = need_mapping(row, "state")
+        kind = need_text(given, "type", "state.type")
+        name = need_text(given, "name", "state.name")
+        if kind not in STATE_TYPES:
+            raise BadRow("STATE_UNKNOWN", field="state.type", found=kind, expected=", ".join(STATE_TYPES))
+        found = State(name, self._meaning.is_done(given), self._meaning.is_accepted(given))
+        if isinstance(given.get("id"), str):
+            self._states[given["id"], given["name"], given["type"]] = found
+        return found
+
+    def open(self, row: Row, kind: str, project: Row, state: State) -> Observation:
+        """A milestone or phase that is not done. Raises BadRow."""
+        return Observation(
+            connection=self._connection,
+            project_id=project["id"],
+            project_key=project.get("identifier") or project["id"],
+            project_name=project.get("name") or "",
+            milestone_id=need_text(row, "id"),
+            kind=kind,
+            name=need_text(row, "title"),
+            state=state.name,
+            done=False,
+            planned_at=seconds(row, "end_at"),
+            updated_at=seconds(row, "updated_at"),
+            deleted=flag(row, "is_deleted"),
+            archived=flag(row, "is_archived"),
+            url=text_or_none(row, "html_url"),
+            date_provenance=_ABSENT,
+            extra=unknown_fields(row, KNOWN),
+        )
+
+    def done(
+        self, row: Row, kind: str, project: Row, state: State, history: Sequence[Row], review: Review | None
+    ) -> Observation:
+        """One that is done, with what its history and its review say of it. Raises BadRow."""
+        changes, steps = _history(history, self._meaning) if history else ((), [])
+        how = _done(row, changes, steps, self._meaning)
+        by = review.by if review and review.by else how.by
+        seen = self.open(row, kind, project, state)
+        return seen._replace(
+            done=True,
+            accepted=review is not None or state.accepted,
+            accepted_at=review.at if review else how.accepted_at,
+            done_at=how.at,
+            done_by=by,
+            grade=_grade(how, review),
+            date_provenance=how.date,
+            person_provenance=Provenance.NATIVE if review and review.by else Provenance.HISTORY if by else _ABSENT,
+            history=changes,
+            unproven=not how.proven and review is None and not seen.deleted,
+        )
 
 
 def _history(rows: Sequence[Row], meaning: Meaning) -> tuple[tuple[StateChange, ...], list[Mapping[str, Any]]]:
