@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -24,11 +24,12 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow, instant
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled, together, total_of
-from connectors.http.source import Listing, Project, RestSource
+from connectors.http.source import Listing, Project
+from connectors.http.sparing import SparingSource
 from connectors.openproject import mapping
 from connectors.openproject.mapping import Past, States
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
-from models.domain.observations import Observation, Page
+from models.domain.observations import Observation
 
 PAGE = 200  # an administrator may cap it lower; the walk then takes what comes
 _ACTIVE = '[{"active":{"operator":"=","values":["t"]}}]'
@@ -55,7 +56,7 @@ class OpenProjectOptions:
         return tuple(m.partition(":")[2] for m in self.milestones if m.startswith("type:"))
 
 
-class OpenProject(RestSource):
+class OpenProject(SparingSource):
     """One OpenProject."""
 
     def __init__(self, name: str, options: OpenProjectOptions, http: Http) -> None:
@@ -65,7 +66,6 @@ class OpenProject(RestSource):
         self._states = States({}, frozenset())
         self._types: tuple[str, ...] = ()
         self._people: dict[str, str] = {}
-        self._alive: dict[str, set[str]] = {}  # by project: the milestones its lists showed, told or not
 
     # --- what is there ---
 
@@ -138,12 +138,6 @@ class OpenProject(RestSource):
 
     # --- the lists of a project ---
 
-    async def _project(self, project: Project) -> AsyncIterator[Page]:
-        """As the base reads it; but what did not change is not told, so a list read whole says who is alive."""
-        alive = self._alive[project.id] = set()
-        async for page in super()._project(project):
-            yield Page((), project_id=project.id, alive=tuple(sorted(alive))) if page.snapshot_of else page
-
     def listings(self, project: Project) -> Sequence[Listing]:
         """Its work packages of milestone types, its own versions, as configured."""
         found = []
@@ -155,21 +149,20 @@ class OpenProject(RestSource):
         return found
 
     def _version_list(self, project: Project) -> Listing:
-        alive = self._alive[project.id]
-        alive.add("version:")  # that alone says that versions were looked at, even where none is left
+        self.saw(project, "version")
 
         def observe(row: Row, _detail: object) -> Observation:
-            alive.add(f"version:{row.get('id')}")
+            self.saw(project, "version", row.get("id"))
             return mapping.version(self.name, row, project, self._url)
 
         return Listing(lambda _since: Walk(self._versions(project), PAGE, "id"), observe, "version")
 
     def _work_packages(self, project: Project) -> Listing:
-        since, alive = self._told_until(project), self._alive[project.id]
-        alive.add("work_package:")
+        since = self._told_until(project)
+        self.saw(project, "work_package")
 
         def observe(row: Row, past: Past | None) -> Observation | None:
-            alive.add(f"work_package:{row.get('id')}")
+            self.saw(project, "work_package", row.get("id"))
             if not _changed(row, since):
                 return None
             return mapping.work_package(self.name, row, project, self._states, past or Past(), self._url)
@@ -327,11 +320,16 @@ CONNECTOR = ConnectorInfo(
     title="OpenProject",
     options=(
         Option("base_url", required=True, help="the application's root, e.g. https://openproject.example.com"),
-        Option("api_key", required=True, secret=True, help="of an account that may view the projects' work packages"),
+        Option(
+            "api_key",
+            required=True,
+            secret=True,
+            help="of an account that may view the projects' work packages (My account, Access tokens)",
+        ),
         Option(
             "milestones",
             default=("milestone",),
-            help='milestone (types marked as milestones), version, "type:NAME" (a type by name)',
+            help='milestone (types marked as milestones), version, "type:NAME" (a type by its name)',
         ),
         Option("done_states", default=(), help="names or ids of statuses that mean done; none: the closed ones"),
         Option(
@@ -340,7 +338,7 @@ CONNECTOR = ConnectorInfo(
             help="closed statuses that mean given up, not done (where done_states is empty)",
         ),
         Option("accepted_states", default=(), help="names or ids of statuses that mean the customer accepted"),
-        Option("reconcile_days", default=7, help="every so many days read everything, not only what changed"),
+        Option("reconcile_days", default=7, help="every so many days tell everything again, not only what changed"),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once"),
         Option("timeout", default=30.0, help="seconds to wait for one answer"),
