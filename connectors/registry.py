@@ -20,6 +20,7 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "linear": "connectors.linear",
     "openproject": "connectors.openproject",
     "pingcode": "connectors.pingcode",
     "worktile": "connectors.worktile",

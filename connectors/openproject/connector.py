@@ -141,7 +141,7 @@ class OpenProject(SparingSource):
     def listings(self, project: Project) -> Sequence[Listing]:
         """Its work packages of milestone types, its own versions, as configured."""
         found = []
-        self.after.kept["rules"] = self._rules()
+        self.after.kept[f"rules:{project.id}"] = self._rules(project)
         if self._types:
             found.append(self._work_packages(project))
         if "version" in self.options.milestones:
@@ -209,15 +209,16 @@ class OpenProject(SparingSource):
 
     # --- what changed ---
 
-    def _rules(self) -> str:
-        """A sign for all that decides what a row means: where it changes, everything is told again."""
-        told = [self.options.milestones, sorted(self._states.done), sorted(self._states.accepted), self._types]
-        return blake2b(orjson.dumps([told, sorted(self._states.names.items())]), digest_size=8).hexdigest()
+    def _rules(self, project: Project) -> str:
+        """A sign for all that decides what a project's rows mean: where it changes, everything is told again."""
+        states = [sorted(self._states.done), sorted(self._states.accepted), sorted(self._states.names.items())]
+        told = [project.key, project.name, self.options.milestones, self._types, states]
+        return blake2b(orjson.dumps(told), digest_size=8).hexdigest()
 
     def _told_until(self, project: Project) -> datetime | None:
         """What did not change since then was told before; None: tell everything."""
         before = self.before
-        if not before.since or project.id not in before.projects or before.kept.get("rules") != self._rules():
+        if not before.since or before.kept.get(f"rules:{project.id}") != self._rules(project):
             return None
         return datetime.fromtimestamp(before.since, UTC) - self.overlap
 
