@@ -19,6 +19,7 @@ from connectors.http.paging import Row, objects
 from connectors.http.waiting import asked_wait
 
 _RESET = re.compile(r"x-ratelimit-(\w+)-reset")
+_SAID = re.compile(r"reset in (\d{1,6}) seconds")  # monday.com, where it does not say so in a field
 _TOLD_MAX = 200  # characters of the vendor's own sentence that are passed on
 
 
@@ -122,8 +123,10 @@ def _wait(told: _Told, headers: Mapping[str, str], now: datetime) -> float | Non
     asked = told.extensions.get("retry_in_seconds")
     if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
         return float(asked)
-    usual = asked_wait(headers, now)
-    return _until_full(headers, now) if usual is None else usual
+    said, usual = _SAID.search(told.message), asked_wait(headers, now)
+    if usual is None:
+        return float(said[1]) if said else _until_full(headers, now)
+    return usual
 
 
 def _until_full(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -30,6 +30,7 @@ from connectors.openproject import mapping
 from connectors.openproject.mapping import Past, States
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
+from models.ports import Reachability
 
 PAGE = 200  # an administrator may cap it lower; the walk then takes what comes
 _ACTIVE = '[{"active":{"operator":"=","values":["t"]}}]'
@@ -83,6 +84,18 @@ class OpenProject(SparingSource):
         self._states = self._sorted_states(statuses)
         self._types = self._milestone_types(types)
         self._people = {}
+
+    async def check(self) -> Reachability:
+        """With the number of milestones, and the permission that is missing where types and statuses are refused."""
+        account, projects = await self.account(), await self.projects()
+        try:
+            await self.prepare()
+        except SourceRefused as problem:
+            if problem.trouble.code != "no_permission":
+                raise
+            return Reachability(account, len(projects), missing=("view_work_packages",))
+        found = await self._page((_is("type", self._types),), 0, 1) if self._types else None
+        return Reachability(account, len(projects), found.total if found else None, self.http.rate_left)
 
     async def projects(self) -> list[Project]:
         """All active projects (and portfolios, programs) the account sees."""
@@ -179,20 +192,23 @@ class OpenProject(SparingSource):
             unchanged=lambda: self._unchanged(project, since),
         )
 
+    def _asked(self, project: Project) -> tuple[Row, ...]:
+        return _is("project", (project.id,)), _is("type", self._types)
+
     def _fetch(self, project: Project) -> Callable[[int, int], Any]:
         """Pages of a project's milestones, whatever their status."""
 
         async def fetch(number: int, size: int) -> RawPage:
-            page = await self._page(project, number, size)
+            page = await self._page(self._asked(project), number, size)
             if number == 0:
                 self.after.kept[f"count:{project.id}"] = str(page.total)
             return page
 
         return fetch
 
-    async def _page(self, project: Project, number: int, size: int, *more: Row) -> RawPage:
+    async def _page(self, asked: Sequence[Row], number: int, size: int) -> RawPage:
         """One page; without any filter OpenProject would show the open ones only."""
-        where, asked = "/api/v3/work_packages", [_is("project", (project.id,)), _is("type", self._types), *more]
+        where = "/api/v3/work_packages"
         params = {"filters": orjson.dumps(asked).decode(), "sortBy": '[["id","asc"]]', "offset": number + 1, "pageSize": size}  # fmt: skip
         body = await self.http.get(where, params)
         return RawPage(_rows(body, f"GET {where}"), total_of(body.get("total")))
@@ -230,7 +246,8 @@ class OpenProject(SparingSource):
             return False
         moment = since.strftime("%Y-%m-%dT%H:%M:%SZ")
         recent = {"updated_at": {"operator": "<>d", "values": [moment, ""]}}
-        changed, whole = await together([self._page(project, 0, 1, recent), self._page(project, 0, 1)])
+        asked = self._asked(project)
+        changed, whole = await together([self._page((*asked, recent), 0, 1), self._page(asked, 0, 1)])
         self.after.kept[key] = str(whole.total)
         return changed.total == 0 and str(whole.total) == counted
 

@@ -87,7 +87,8 @@ class OpenProjectFake(ScriptedVendor):
         given = request.url.params
         filters = {k: v["values"] for f in orjson.loads(given["filters"]) for k, v in f.items()}
         number, size = int(given.get("offset", 1)), min(PAGE_MAX, int(given.get("pageSize", 20)))
-        rows = [i for i in self.items.values() if not i.removed and str(i.project + 1) in filters["project"]]
+        projects = filters.get("project", [str(n + 1) for n in range(len(PROJECTS))])
+        rows = [i for i in self.items.values() if not i.removed and str(i.project + 1) in projects]
         rows = rows if "2" in filters["type"] else []
         if "updated_at" in filters:
             low = datetime.fromisoformat(filters["updated_at"][0]).timestamp()

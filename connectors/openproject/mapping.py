@@ -29,6 +29,7 @@ KNOWN_WORK_PACKAGE = frozenset(
     "ignoreNonWorkingDays position spentTime storyPoints percentageDone derivedPercentageDone createdAt updatedAt "
     "laborCosts materialCosts overallCosts".split()
 )
+_SENTENCE_MAX = 2000  # characters; a change of status is far shorter
 _CUSTOM = re.compile(r"customField\d+")
 _LABEL = re.compile(r"<strong>(.*?)</strong>", re.DOTALL)
 _VALUE = re.compile(r"<i\b[^>]*>(.*?)</i>", re.DOTALL)
@@ -194,7 +195,7 @@ def _sentences(activity: Row, past: Past, states: States) -> list[tuple[str, _Mo
     details, found = activity.get("details"), []
     for detail in details if isinstance(details, list) else []:
         html = detail.get("html") if isinstance(detail, dict) else None
-        if not isinstance(html, str):
+        if not isinstance(html, str) or len(html) > _SENTENCE_MAX:
             continue
         label, values = _LABEL.search(html), [_text(v) for v in _VALUE.findall(html)]
         if label is None or len(values) not in (1, 2) or not set(values) <= set(states.names.values()):

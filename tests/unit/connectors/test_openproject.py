@@ -215,6 +215,15 @@ def test_a_user_the_account_may_not_see_is_called_by_number() -> None:
     assert bench.seen(item).done_by == "users/4"
 
 
+def test_check_counts_milestones_and_names_the_missing_permission() -> None:
+    bench = _bench()
+    bench.vendor.add("一")
+    bench.vendor.add("二", 1)
+    assert (bench.check().milestones, bench.check().account, bench.check().missing) == (2, "robot", ())
+    bench.vendor.faults.append(Fault("status", 99, 403, path="/types"))
+    assert bench.check().missing == ("view_work_packages",)
+
+
 def test_projects_come_in_pages_whose_next_is_a_link() -> None:
     class Paged(OpenProjectFake):
         def answer(self, request):
