@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -166,11 +166,17 @@ class Linear(SparingSource):
     # --- what was told ---
 
     def _told(self, project: Project, kind: str, row: Row) -> bool:
-        """Was a done row told as it is? Its sign is kept either way; open ones cost no further question."""
+        """Was a done row told as it is? Open ones cost no further question.
+
+        What moved only just now is not remembered as told: it may be dated after the pull began, and then it
+        waits in quarantine for the next one.
+        """
         if not (row.get("status") == "done" or row.get("completedAt")):
             return False
         key = f"{kind}:{row.get('id')}"
-        self.after.kept[key] = sign = _sign([project.id, project.name, project.row.get("url"), row])
+        sign = _sign([project.id, project.name, project.row.get("url"), row])
+        if mapping.at_rest(row, datetime.fromtimestamp(self.after.since, UTC) - self.overlap):
+            self.after.kept[key] = sign
         return self.before.kept.get(key) == sign
 
     # --- the proof below ---

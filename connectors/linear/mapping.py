@@ -184,3 +184,14 @@ def latest(rows: Sequence[Row]) -> tuple[Row | None, bool]:
     moments = [m for r in rows if (m := instant(r, "updatedAt")) is not None]
     ordered = moments == sorted(moments, reverse=True)
     return row, ordered and len(moments) == len(rows) and at >= moments[-1]
+
+
+def at_rest(row: Row, since: datetime) -> bool:
+    """Did nothing of a row, or of the issue below it that changed last, move since? A bad moment counts as moved."""
+    below = row.get("issues")
+    rows = [row, *(below.get("nodes") or [] if isinstance(below, dict) else [])]
+    try:
+        moments = [instant(r, name) for r in rows for name in ("updatedAt", "completedAt")]
+    except BadRow:
+        return False
+    return all(m is None or m < since for m in moments)

@@ -89,12 +89,34 @@ def test_a_quiet_night_asks_one_question_a_project() -> None:
     bench = _bench()
     for n in range(5):
         bench.vendor.finish(bench.vendor.add(f"M{n}"))
+    bench.at(3600)
     bench.pull()
     bench.vendor.asked_for.clear()
     bench.at(86_400)
     bench.pull()
     assert sorted(bench.vendor.asked_for) == ["Milestones", "Milestones", "Projects", "Viewer"]
     assert not any(o.deleted for o in bench.known.milestones.values())
+
+
+def test_what_is_done_while_the_pull_runs_is_told_again_by_the_next() -> None:
+    """Dated after the pull began it waits in quarantine: the next night must not think it was told."""
+    bench = _bench()
+    item = bench.item()
+    bench.vendor.finish(item, at=START + 5)
+    bench.pull()
+    bench.at(86_400)
+    bench.pull()
+    assert bench.known.told == 1
+    bench.at(2 * 86_400)
+    bench.pull()
+    assert bench.known.told == 0
+
+
+def test_a_moment_that_cannot_be_read_is_not_at_rest() -> None:
+    since = datetime.fromtimestamp(START, UTC)
+    assert mapping.at_rest({"updatedAt": _at(-1), "issues": {"nodes": [{"updatedAt": _at(-9)}]}}, since)
+    assert not mapping.at_rest({"updatedAt": _at(-1), "issues": {"nodes": [{"updatedAt": _at(0)}]}}, since)
+    assert not mapping.at_rest({"updatedAt": "soon"}, since)
 
 
 def test_a_done_milestone_of_which_an_issue_moved_is_asked_about_again() -> None:
