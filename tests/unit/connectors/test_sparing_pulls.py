@@ -43,7 +43,7 @@ def _act(bench: Bench, what: str, which: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("system", ["linear", "monday", "openproject"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_incremental_equals_full(system: str, steps: list[tuple[str, int, int]]) -> None:
     info = connector(system)
