@@ -93,6 +93,7 @@ class Night:
     write_reports: Callable[[NightReport], Sequence[Path]]
     notify: Callable[[NightReport], Awaitable[Mapping[str, int]]]
     gate: Gate | None = None
+    on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
     full: bool = False
     dry_run: bool = False
@@ -236,7 +237,7 @@ async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]
         source = wanted.build()
         async with source:
             return await pull_connection(
-                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong
+                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong, night.on_news
             )
     except SourceError as problem:
         return PullOutcome(wanted.name, "failed", trouble=problem.trouble)

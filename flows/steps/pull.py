@@ -114,16 +114,21 @@ async def pull_connection(
     recorded_at: int,
     gate: Gate | None = None,
     before_commit: Callable[[Connection], None] = lambda _connection: None,
+    on_news: Callable[[], None] = lambda: None,
 ) -> PullOutcome:
     """Pull a source into the store. A source that fails changes nothing.
 
-    `before_commit` may raise to stop (a lost lease): then nothing of the pull is written.
+    `before_commit` may raise to stop (a lost lease): then nothing of the pull is written. `on_news` is called
+    when the first change comes in, so that what will look at it can be made ready while the pull goes on.
     """
     known = Known.of(store, source.name)
     staged = Staged()
     try:
         async for page in source.pull(request):
+            nothing_yet = not staged.changed
             _stage(page, staged, known, request)
+            if nothing_yet and staged.changed:
+                on_news()
     except SourceError as problem:
         return PullOutcome(source.name, "failed", staged.seen, trouble=problem.trouble)
     if not staged.ended:
@@ -272,12 +277,7 @@ def _commit(
                 result.stop,
                 findings=(result.stop, *result.findings),
             )
-        _clear_quarantine(
-            connection,
-            name,
-            [v for v in staged.here if v not in {r.milestone_id for r in staged.rejected}],
-            recorded_at,
-        )
+        _clear_quarantine(connection, name, staged, recorded_at)
         _write(connection, name, staged, known, run_id, recorded_at)
         _cursor(connection, name, staged, run_id, recorded_at)
         before_commit(connection)
@@ -311,13 +311,13 @@ def _quarantine(connection: Connection, rejected: Iterable[Rejected], run_id: st
     bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True)
 
 
-def _clear_quarantine(connection: Connection, name: str, good: Sequence[str], recorded_at: int) -> None:
+def _clear_quarantine(connection: Connection, name: str, staged: Staged, recorded_at: int) -> None:
     """A row that came in well has left the quarantine."""
     waiting = fetch(
         connection, "SELECT id, vendor_id FROM quarantine WHERE connection = :c AND cleared_at IS NULL", {"c": name}
     )
     if waiting:
-        sound = set(good)
+        sound = staged.here - {str(r.milestone_id) for r in staged.rejected}
         bulk_update(connection, quarantine, "id", ("cleared_at",), [(i, recorded_at) for i, v in waiting if v in sound])
 
 
