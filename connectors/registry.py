@@ -20,12 +20,14 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "github": "connectors.github",
+    "gitlab": "connectors.gitlab",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
     "openproject": "connectors.openproject",
     "pingcode": "connectors.pingcode",
-    "worktile": "connectors.worktile",
     "redmine": "connectors.redmine",
+    "worktile": "connectors.worktile",
 }
 
 
