@@ -1,0 +1,1 @@
+"""Teambition: sprints, and tasks that a query picks; snapshot and diff."""
