@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from connectors.errors import SourceConfig
+from models.domain.trouble import Words
 from models.domain.words import catalogue
 from models.ports import Source
 
@@ -67,7 +68,7 @@ def connector(system: str) -> ConnectorInfo:
             loaded: ConnectorInfo = entry.load()
             return loaded
     near = ", ".join(difflib.get_close_matches(system, systems(), cutoff=0.4)) or ", ".join(systems())
-    raise SourceConfig(f"system = {system!r} is not known", advice=f"one of: {near}")
+    raise SourceConfig("system_unknown", system=repr(system), near=near)
 
 
 def checked_options(name: str, info: ConnectorInfo, options: Mapping[str, object]) -> dict[str, Any]:
@@ -76,62 +77,65 @@ def checked_options(name: str, info: ConnectorInfo, options: Mapping[str, object
     for key in options:
         if key not in known:
             near = ", ".join(difflib.get_close_matches(key, known, cutoff=0.4)) or ", ".join(known)
-            raise SourceConfig(f"[connections.{name}] has an unknown key {key!r}", advice=f"did you mean: {near}")
+            raise SourceConfig("key_unknown", connection=name, key=repr(key), near=near)
     missing = [o.name for o in info.options if o.required and not options.get(o.name)]
     if missing:
-        raise SourceConfig(
-            f"[connections.{name}] lacks {', '.join(missing)}",
-            advice="; ".join(f"{m}: {known[m].help}" for m in missing),
-        )
-    return {k: _fitting(name, known[k], v) for k, v in options.items()}
+        help_ = _meaning(info.system, known[missing[0]])
+        raise SourceConfig("key_missing", connection=name, keys=", ".join(missing), key=missing[0], help=help_)
+    return {k: _fitting(name, info.system, known[k], v) for k, v in options.items()}
 
 
-def _fitting(name: str, option: Option, value: object) -> Any:
+def _meaning(system: str, option: Option) -> Words:
+    return Words(f"connector_option.{system}.{option.name}", option.help)
+
+
+def _fitting(name: str, system: str, option: Option, value: object) -> Any:
     """The value in the type of the option's default. Raises SourceConfig for what does not fit."""
     default = option.default
     if isinstance(default, tuple):
         items = [value] if isinstance(value, str) else value
         if isinstance(items, list | tuple) and all(isinstance(i, str) for i in items):
             return tuple(items)
-        raise _misfit(name, option, "a list of texts")
+        raise _misfit(name, system, option, "texts")
     if isinstance(default, bool):
-        return _truth(name, option, value)
+        return _truth(name, system, option, value)
     if isinstance(default, int | float):
-        return _number(name, option, value, whole=isinstance(default, int))
+        return _number(name, system, option, value, whole=isinstance(default, int))
     if not isinstance(value, str):
-        raise _misfit(name, option, "a text")
+        raise _misfit(name, system, option, "text")
     return value
 
 
-def _truth(name: str, option: Option, value: object) -> bool:
+def _truth(name: str, system: str, option: Option, value: object) -> bool:
     found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
     if found is None:
-        raise _misfit(name, option, "true or false")
+        raise _misfit(name, system, option, "truth")
     return found
 
 
-def _number(name: str, option: Option, value: object, *, whole: bool) -> float:
-    expected = "a whole number, 0 or more" if whole else "a number above 0"
+def _number(name: str, system: str, option: Option, value: object, *, whole: bool) -> float:
+    expected = "whole" if whole else "number"
     try:
         number = int(str(value)) if whole else float(str(value))
     except ValueError:
-        raise _misfit(name, option, expected) from None
+        raise _misfit(name, system, option, expected) from None
     if isinstance(value, bool) or not (number >= 0 if whole else 0 < number < float("inf")):
-        raise _misfit(name, option, expected)
+        raise _misfit(name, system, option, expected)
     return number
 
 
-def _misfit(name: str, option: Option, expected: str) -> SourceConfig:
+def _misfit(name: str, system: str, option: Option, expected: str) -> SourceConfig:
     """Says what is expected; the value itself is not shown, it may be a secret in the wrong place."""
-    return SourceConfig(f"[connections.{name}] {option.name} must be {expected}", advice=option.help)
+    shape = Words(f"source_shape.{expected}", expected)
+    return SourceConfig("value_misfit", connection=name, key=option.name, expected=shape, help=_meaning(system, option))
 
 
 def one_of(name: str, key: str, value: str, allowed: Sequence[str]) -> None:
     """Raise SourceConfig, with the closest, for a value that is not among the allowed."""
     if value not in allowed:
         near = difflib.get_close_matches(value, allowed, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise SourceConfig(f"[connections.{name}] {key} is {value!r}", advice=f"{hint}one of: {', '.join(allowed)}")
+        listed = ", ".join([*near, *(a for a in allowed if a not in near)])
+        raise SourceConfig("value_unknown", connection=name, key=key, found=repr(value), allowed=listed)
 
 
 def missing_projects(name: str, wanted: Sequence[str], known: Sequence[tuple[str, str]]) -> None:
@@ -141,7 +145,5 @@ def missing_projects(name: str, wanted: Sequence[str], known: Sequence[tuple[str
     if absent:
         keys = sorted({k for k, _ in known})
         near = sorted({m for a in absent for m in difflib.get_close_matches(a, keys, cutoff=0.3)}) or keys[:10]
-        raise SourceConfig(
-            f"[connections.{name}] project {', '.join(absent)} is not among the {len(known)} that the account sees",
-            advice=f"closest: {', '.join(near) or 'none'}; check `projects` and the account's permissions",
-        )
+        listed, closest = ", ".join(absent), ", ".join(near) or "-"
+        raise SourceConfig("project_absent", connection=name, projects=listed, near=closest, seen=len(known))

@@ -31,6 +31,7 @@ from flows.steps.pull import Gate, PullOutcome, pull_connection
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import ConnectionLine, NightReport
+from models.domain.trouble import Trouble
 from models.ports import PullRequest, Source
 from models.tables import findings as findings_table
 from models.tables import runs
@@ -238,9 +239,9 @@ async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]
                 source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong
             )
     except SourceError as problem:
-        return PullOutcome(wanted.name, "failed", message=str(problem), advice=problem.advice)
+        return PullOutcome(wanted.name, "failed", trouble=problem.trouble)
     except _BUGS as problem:
-        return PullOutcome(wanted.name, "failed", message=_where(problem), advice="report it to the connector's author")
+        return PullOutcome(wanted.name, "failed", trouble=Trouble("connector_bug", params={"what": _where(problem)}))
 
 
 #: What a connector with an error of its own raises; it must not take the other connections down.
@@ -250,7 +251,7 @@ _BUGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 def _where(problem: Exception) -> str:
     """What went wrong, and in which line; not the message, which may repeat what a secret was."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"unexpected {type(problem).__name__} in {'/'.join(Path(last.filename).parts[-3:])}:{last.lineno}"
+    return f"{type(problem).__name__} in {'/'.join(Path(last.filename).parts[-3:])}:{last.lineno}"
 
 
 async def _bind(night: Night) -> list[bind.Unbound]:
@@ -318,10 +319,10 @@ def _night_report(
             "SOURCE_FAILED",
             Severity.ERROR,
             Place(connection=p.connection),
-            {"why": p.message or "", "advice": p.advice or ""},
+            {"why": p.trouble, "advice": p.trouble.remedy},
         )
         for p in pulls
-        if p.state == "failed"
+        if p.state == "failed" and isinstance(p.trouble, Trouble)
     ]
     stopped = [f for p in pulls for f in p.findings]
     return NightReport(
@@ -336,7 +337,7 @@ def _night_report(
         forecast=lines.forecast,
         connections=tuple(
             ConnectionLine(
-                p.connection, systems.get(p.connection, "?"), p.state, p.seen, p.appended, p.rejected, p.message
+                p.connection, systems.get(p.connection, "?"), p.state, p.seen, p.appended, p.rejected, p.trouble
             )
             for p in pulls
         ),

@@ -78,7 +78,7 @@ def connection_rows(report: NightReport) -> list[dict[str, str]]:
     language = report.language
     keys = ("connection", "state", "seen", "changed", "quarantined", "message")
     rows = [
-        (c.name, say(f"cli.pull.{c.state}", language), c.seen, c.changed, c.quarantined, c.message or "")
+        (c.name, say(f"cli.pull.{c.state}", language), c.seen, c.changed, c.quarantined, c.message(language))
         for c in report.connections
     ]
     return _table([say(f"cli.column.{k}", language) for k in keys], rows)

@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from connectors.errors import BadPayload, SourceConfig, SourceError, SourceRefused, SourceUnavailable
 from connectors.http.budget import Budget, Sleep
-from connectors.http.redaction import masked, quiet_http_logs
+from connectors.http.redaction import quiet_http_logs
 from connectors.http.waiting import WAIT_MAX, asked_wait
 
 Json = Any
@@ -181,7 +181,7 @@ class Http:
             except TokenRefused as problem:
                 hopeless = number == RENEWALS_MAX or (number > 0 and used != self._accepted)
                 if hopeless or not self._credentials.expire(used):
-                    raise SourceRefused(str(problem), advice=problem.advice, where=where) from None
+                    raise refused_for_good(problem) from None
             else:
                 self._accepted = used
                 return body
@@ -210,15 +210,9 @@ class Http:
         try:
             return await self._client.send(request)
         except httpx.TimeoutException:
-            raise SourceUnavailable(
-                f"{where}: no answer within {self.policy.timeout:g} s",
-                advice="is the system slow or down?",
-                where=where,
-            ) from None
+            raise SourceUnavailable("no_answer", where=where, seconds=f"{self.policy.timeout:g}") from None
         except httpx.HTTPError as problem:
-            raise SourceUnavailable(
-                f"{where}: {type(problem).__name__}", advice="check base_url, the network and the proxy", where=where
-            ) from None
+            raise SourceUnavailable("not_reached", where=where, kind=type(problem).__name__) from None
 
     def _read(self, response: httpx.Response, where: str) -> Json:
         status, kind = response.status_code, response.headers.get("content-type", "")
@@ -230,17 +224,10 @@ class Http:
         if problem is None and status >= 300:
             problem = self._by_status(status, response.headers, where)
         if problem is not None:
-            problem.where = where
-            problem.args = (
-                masked(f"{where}: {problem.args[0]}" if where not in str(problem) else str(problem), self._secrets),
-            )
+            problem.at(where, self._secrets)
             raise problem
         if html:
-            raise BadPayload(
-                f"{where}: an HTML page instead of data (status {status})",
-                advice="base_url may point to the log-in page of the web site",
-                where=where,
-            )
+            raise BadPayload("html_page", where=where, status=status)
         return body
 
     def _parsed(self, content: bytes, where: str, status: int) -> Json:
@@ -250,56 +237,32 @@ class Http:
             if status >= 400:
                 return None
             if content.lstrip()[:1] not in (b"{", b"["):
-                raise BadPayload(
-                    f"{where}: the answer is not JSON ({len(content)} bytes)",
-                    advice="base_url may point to something else than the API",
-                    where=where,
-                ) from None
-            raise SourceUnavailable(
-                f"{where}: the answer is cut off ({len(content)} bytes)",
-                advice="a proxy or the system broke it off",
-                where=where,
-            ) from None
+                raise BadPayload("not_json", where=where, bytes=len(content)) from None
+            raise SourceUnavailable("cut_off", where=where, bytes=len(content)) from None
 
     def _by_status(self, status: int, headers: Mapping[str, str], where: str) -> SourceError:
         if status == 401:
-            return TokenRefused(
-                f"{where}: not authorised (401)", advice="check the credentials of this connection", where=where
-            )
-        if status == 429:
+            return TokenRefused("not_authorised", where=where)
+        if status == 429 or status >= 500:
             wait = asked_wait(headers, self._clock())
-            return SourceUnavailable(
-                f"{where}: too many requests (429)",
-                advice="lower per_minute of this connection",
-                where=where,
-                wait=wait,
-            )
-        if status >= 500:
-            wait = asked_wait(headers, self._clock())
-            return SourceUnavailable(
-                f"{where}: the system failed ({status})", advice="try again later", where=where, wait=wait
-            )
+            code = "too_many_requests" if status == 429 else "system_failed"
+            return SourceUnavailable(code, where=where, wait=wait, status=status)
         if 300 <= status < 400:
-            return SourceRefused(
-                f"{where}: sent elsewhere ({status})",
-                advice="base_url is not the API's address, or needs https",
-                where=where,
-            )
-        advice = {
-            403: "the account lacks a permission",
-            404: "check base_url and the project",
-            410: "this API was switched off",
-        }
+            return SourceRefused("sent_elsewhere", where=where, status=status)
+        code = {403: "no_permission", 404: "not_there", 410: "switched_off"}.get(status, "refused")
         refusal = Missing if status in (404, 410) else SourceRefused
-        return refusal(
-            f"{where}: refused ({status})",
-            advice=advice.get(status, "the request is wrong for this version"),
-            where=where,
-        )
+        return refusal(code, where=where, status=status)
 
 
 class TokenRefused(SourceRefused):
     """The token is no good; another one may be."""
+
+
+def refused_for_good(problem: TokenRefused) -> SourceRefused:
+    """The same trouble, as one that no other token helps."""
+    final = SourceRefused(problem.trouble.code)
+    final.trouble = problem.trouble
+    return final
 
 
 class Missing(SourceRefused):
@@ -326,29 +289,17 @@ def token_answer(
     """The body of a token call that holds `key`. Raises SourceUnavailable, SourceRefused or BadPayload."""
     where, status = f"{response.request.method} {response.request.url.path}", response.status_code
     if status == 429 or status >= 500:
-        raise SourceUnavailable(
-            f"{where}: the system failed ({status})",
-            advice="try again later",
-            where=where,
-            wait=asked_wait(response.headers, clock()),
-        )
+        wait = asked_wait(response.headers, clock())
+        raise SourceUnavailable("system_failed", where=where, wait=wait, status=status)
     try:
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         body = None
     if status < 300 and not isinstance(body, dict):
-        raise BadPayload(
-            f"{where}: no data in the answer (status {status})",
-            advice="base_url may point to the log-in page of the web site",
-            where=where,
-        )
+        raise BadPayload("html_page", where=where, status=status)
     token = body.get(key) if isinstance(body, dict) else None
     if not isinstance(token, str) or not token:
-        raise SourceRefused(
-            f"{where}: refused ({status})",
-            advice="check client_id and client_secret of this connection, and that base_url is the API's root",
-            where=where,
-        )
+        raise SourceRefused("token_refused", where=where, status=status)
     return dict(body)
 
 
@@ -365,7 +316,7 @@ def checked_base(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, TypeError):
-        raise SourceConfig("base_url is not an address", advice="write it like https://open.pingcode.com") from None
+        raise SourceConfig("base_url") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise SourceConfig("base_url is not an http(s) address", advice="write it like https://open.pingcode.com")
+        raise SourceConfig("base_url")
     return base_url.rstrip("/")

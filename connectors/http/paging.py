@@ -67,7 +67,7 @@ class Walk:
             return
         last = self._last_page(first)
         if last > PAGES_MAX:
-            raise BadPayload(f"more than {PAGES_MAX} pages announced", advice="narrow the projects of this connection")
+            raise BadPayload("too_many_pages", pages=PAGES_MAX)
         async for rows in self._side_by_side(last):
             yield rows
 
@@ -100,15 +100,11 @@ class Walk:
         while page.rows and (page.more if page.more is not None else len(page.rows) >= self.size):
             number += 1
             if number >= PAGES_MAX:
-                raise BadPayload(
-                    f"more than {PAGES_MAX} pages; is the list stuck?", advice="tell the connector's author"
-                )
+                raise BadPayload("endless_list", pages=PAGES_MAX)
             page = await self.fetch(number, self.size)
             fresh = self._new(page)
             if page.rows and not fresh:
-                raise BadPayload(
-                    "the same page came again; the list does not end", advice="tell the connector's author"
-                )
+                raise BadPayload("same_page")
             yield fresh
         self.cut_short = bool(page.more) and not page.rows
 
@@ -155,7 +151,7 @@ async def together(jobs: Sequence[Awaitable[T]]) -> list[T]:
 def objects(rows: object, where: str) -> list[Row]:
     """The rows of a list. Raises BadPayload where one is no object: a row is never dropped silently."""
     if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
-        raise BadPayload(f"{where}: no list of objects in the answer", advice="base_url may not be the API's root")
+        raise BadPayload("no_list", where=where)
     return rows
 
 

@@ -161,7 +161,7 @@ class PingCode:
         if any(not isinstance(r.get("id"), str) for r in rows) or any(
             n is not None and not isinstance(n, str) for n in named
         ):
-            raise BadPayload(f"{path}: a project without an id", advice="base_url may not be PingCode's API root")
+            raise BadPayload("project_without_id", where=path)
         if not wanted:
             return rows
         missing_projects(self.name, wanted, [(str(r.get("identifier") or r["id"]), r["id"]) for r in rows])
@@ -245,7 +245,7 @@ class PingCode:
                     yield page
                 return
             except SourceRefused as problem:
-                if not isinstance(problem, Missing) and "(400" not in str(problem):
+                if not isinstance(problem, Missing) and problem.trouble.params.get("status") != 400:
                     raise  # else this version has no search, or not by date: read everything
         async for page in self._by_type(ids, work):
             yield page
@@ -363,7 +363,9 @@ class PingCode:
         try:
             return known_review(row, items)
         except BadRow as problem:
-            raise BadPayload(f"/v1/reviews: {problem.code} {dict(problem.params)}", advice="switch `reviews` off and tell the connector's author") from None  # fmt: skip
+            raise BadPayload(
+                "pingcode_review", where="/v1/reviews", code=problem.code, found=dict(problem.params)
+            ) from None
 
     async def _once_more(self, item: str, work: _Pull) -> Page:
         """An item that did not change, but whose review did."""
@@ -372,7 +374,7 @@ class PingCode:
         except Missing:
             return Page(())
         if not isinstance(row, dict):
-            raise BadPayload("/work_items: not an object", advice="base_url may not be PingCode's API root")
+            raise BadPayload("no_object", where="/work_items")
         again = _Pull(work.projects, work.memory, None, work.reviewed)
         return await self._observed([row], list(work.projects), again)
 
@@ -428,12 +430,9 @@ def _next_cursor(work: _Pull, now: datetime) -> str:
 
 def _raw_page(body: object, path: str, number: int) -> RawPage:
     if not isinstance(body, dict) or "values" not in body:
-        raise BadPayload(f"{path}: no list of values in the answer", advice="base_url may not be PingCode's API root")
+        raise BadPayload("no_list", where=path)
     if body.get("page_index", number) != number:
-        raise BadPayload(
-            f"{path}: asked for page {number}, got {body.get('page_index')}",
-            advice="tell the vendor; the walk stops rather than loop",
-        )
+        raise BadPayload("wrong_page", where=path, asked=number, got=body.get("page_index"))
     return RawPage(objects(body["values"], path), total_of(body.get("total")))
 
 
@@ -442,20 +441,13 @@ def _judge(status: int, body: Any, headers: Mapping[str, str]) -> SourceError | 
     del headers
     code = str(body.get("code", "")) if isinstance(body, dict) else ""
     if status == 401:
-        return TokenRefused("not authorised (401)", advice="check client_id and client_secret of this connection")
+        return TokenRefused("not_authorised")
     if code == "100024":
-        return SourceRefused(
-            "client_id or client_secret is wrong (100024)", advice="check the credentials of this connection"
-        )
+        return SourceRefused("client_wrong", code=code)
     if status in (400, 404) and code in GONE:
-        return Missing(
-            f"it is not there ({status}, code {code})", advice="the object was deleted or moved, or base_url is wrong"
-        )
+        return Missing("object_gone", status=status, code=code)
     if status == 400 and code:
-        return SourceRefused(
-            f"refused (400, code {code})",
-            advice="this version of PingCode wants something else; tell the connector's author",
-        )
+        return SourceRefused("vendor_refused", status=status, code=code)
     return None
 
 

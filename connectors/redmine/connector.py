@@ -127,9 +127,7 @@ class Redmine:
         """A list of which no row may be missing. Raises BadPayload where it does not come to rest."""
         rows, whole = await settled(lambda: self._walk(path, name, params))
         if not whole:
-            raise BadPayload(
-                f"{path}: the list kept moving while it was read", advice="pull again when fewer people are at work"
-            )
+            raise BadPayload("moving_list", where=path)
         return rows
 
     async def _account(self) -> Row:
@@ -137,13 +135,13 @@ class Redmine:
         body = await self._http.get("/users/current.json")
         user = body.get("user") if isinstance(body, dict) else None
         if not isinstance(user, dict):
-            raise BadPayload("/users/current.json: no user in the answer", advice="base_url must be Redmine's root")
+            raise BadPayload("no_object", where="/users/current.json")
         return user
 
     async def _projects(self, wanted: Sequence[str]) -> list[Row]:
         rows, _ = await settled(lambda: self._walk("/projects.json", "projects", {}))
         if any("id" not in r for r in rows):
-            raise BadPayload("/projects.json: a project without an id", advice="base_url must be Redmine's root")
+            raise BadPayload("project_without_id", where="/projects.json")
         if not wanted:
             return rows
         missing_projects(self.name, wanted, [(str(r.get("identifier") or r["id"]), str(r["id"])) for r in rows])
@@ -273,7 +271,7 @@ class Redmine:
             return ()  # removed meanwhile
         found = body.get("issue") if isinstance(body, dict) else None
         if not isinstance(found, dict):
-            raise BadPayload(f"{path}: no issue in the answer", advice="base_url must be Redmine's root")
+            raise BadPayload("no_object", where=path)
         return mapping.changes(found.get("journals"), self._closed)
 
     # --- issues of chosen trackers ---
@@ -288,7 +286,7 @@ class Redmine:
         absent = [w for w in wanted if w not in ids]
         if absent:
             near = [m for a in absent for m in difflib.get_close_matches(a, ids, cutoff=0.3)] or sorted(ids)
-            raise SourceConfig(f"[connections.{self.name}] tracker {', '.join(absent)} does not exist", advice=f"closest: {', '.join(near)}")  # fmt: skip
+            raise SourceConfig("tracker_absent", connection=self.name, tracker=", ".join(absent), near=", ".join(near))
         return "|".join(ids[w] for w in wanted)
 
     async def _tracked(
@@ -325,7 +323,7 @@ class Redmine:
 
 def _listed(body: object, name: str, path: str) -> list[Row]:
     if not isinstance(body, dict) or name not in body:
-        raise BadPayload(f"{path}: no {name} in the answer", advice="base_url must be Redmine's application root")
+        raise BadPayload("no_list", where=path)
     return objects(body[name], path)
 
 

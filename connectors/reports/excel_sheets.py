@@ -188,7 +188,7 @@ def _connection(sheet: Sheet, row: int, line: ConnectionLine) -> None:
     sheet.text(row, 2, state, bold=True, font_color=_STATE_COLOURS.get(line.state, PALE), **_WRAPPED)
     for column, value in enumerate((line.seen, line.changed, line.quarantined), start=3):
         sheet.count(row, column, value, **_ROW)
-    sheet.text(row, 6, line.message, **_WRAPPED)
+    sheet.text(row, 6, line.message(sheet.book.language), **_WRAPPED)
 
 
 def _opened(

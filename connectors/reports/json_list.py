@@ -154,5 +154,5 @@ def _connection(line: ConnectionLine) -> dict[str, object]:
         "seen": line.seen,
         "changed": line.changed,
         "quarantined": line.quarantined,
-        "message": line.message,
+        "message": {x: line.message(x) for x in LANGUAGES} if line.trouble else None,
     }

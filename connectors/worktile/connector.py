@@ -99,7 +99,7 @@ class Worktile:
         path = f"{ROOT}/mission/get-projects-by-page"
         rows, _ = await settled(lambda: self._walk(path))
         if any(not isinstance(r.get("_id"), str) for r in rows):
-            raise BadPayload(f"{path}: a project without an id", advice="base_url may not be Worktile's")
+            raise BadPayload("project_without_id", where=path)
         if not wanted:
             return rows
         missing_projects(self.name, wanted, [(str(r.get("identifier") or r["_id"]), r["_id"]) for r in rows])
@@ -150,9 +150,7 @@ class Worktile:
 
     def _observed(self, rows: Sequence[Row], project: Row) -> Page:
         if rows and not any("task_type" in r for r in rows):
-            raise BadPayload(
-                "the tasks do not say of which type they are", advice="this version of Worktile needs another connector"
-            )
+            raise BadPayload("worktile_no_type")
         good: list[Observation] = []
         bad: list[Rejected] = []
         for row in rows:
@@ -224,7 +222,7 @@ def _due(row: Row) -> datetime | None:
 def _raw_page(body: object, path: str) -> RawPage:
     """Both envelopes: {items|value, total, has_more} and {value, meta: {has_more}}."""
     if not isinstance(body, dict):
-        raise BadPayload(f"{path}: not an object", advice="base_url may not be Worktile's")
+        raise BadPayload("no_object", where=path)
     rows = objects(body.get("value", body.get("items", body.get("values"))), path)
     inner = body.get("meta")
     meta = inner if isinstance(inner, dict) else body
@@ -256,16 +254,12 @@ def _judge(status: int, body: Any, headers: Mapping[str, str]) -> SourceError | 
     """Errors inside HTTP 200: 1102 and 1103 are token trouble."""
     del headers
     if status == 401:
-        return TokenRefused("not authorised (401)", advice="check client_id and client_secret of this connection")
+        return TokenRefused("not_authorised")
     if isinstance(body, dict) and body.get("ok") is False:
         code = body.get("error_code")
         if code in (1102, 1103):
-            return TokenRefused(
-                f"the token is no good (error {code})", advice="check client_id and client_secret of this connection"
-            )
-        return SourceRefused(
-            f"refused (error {code})", advice="the request is wrong for this version, or a permission is missing"
-        )
+            return TokenRefused("client_wrong", code=code)
+        return SourceRefused("vendor_refused", status=status, code=code)
     return None
 
 

@@ -121,7 +121,7 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
                 "seen": c.seen,
                 "changed": c.changed,
                 "quarantined": c.quarantined,
-                "message": c.message,
+                "message": c.message("en") or None,
             }
             for c in report.connections
         ],
@@ -165,7 +165,14 @@ def _connections(report: NightReport, language: str) -> None:
         )
     ]
     rows = [
-        (f"{c.name} ({c.system})", say(f"cli.pull.{c.state}", language), c.seen, c.changed, c.quarantined, c.message)
+        (
+            f"{c.name} ({c.system})",
+            say(f"cli.pull.{c.state}", language),
+            c.seen,
+            c.changed,
+            c.quarantined,
+            c.message(language),
+        )
         for c in report.connections
     ]
     table(say("cli.title.connections", language), heads, rows)
@@ -238,7 +245,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     """Verify configuration, contracts, bindings and connections; change nothing."""
     loaded = settings(config)
     found, findings = read_files(loaded.contract_files(), loaded.root)
-    lines = asyncio.run(_check_connections(loaded))
+    lines = asyncio.run(_check_connections(loaded, language))
     failed = [x for x in lines if x["state"] != "ok"]
     findings += _bad_channels(loaded)
     if as_json:
@@ -277,16 +284,17 @@ def _bad_channels(loaded: Loaded) -> list[Finding]:
     return found
 
 
-async def _check_connections(loaded: Loaded) -> list[dict[str, Any]]:
-    return list(await asyncio.gather(*(_check(name, loaded) for name in loaded.settings.connections)))
+async def _check_connections(loaded: Loaded, language: str) -> list[dict[str, Any]]:
+    return list(await asyncio.gather(*(_check(name, loaded, language) for name in loaded.settings.connections)))
 
 
-async def _check(name: str, loaded: Loaded) -> dict[str, Any]:
+async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
     line: dict[str, Any] = {"name": name, "system": loaded.settings.connections[name].system, "state": "ok"}
     try:
         source = wiring.build_source(name, loaded.settings.connections[name])
         async with source:
             found = await source.check()
     except SourceError as problem:
-        return line | {"state": "failed", "message": str(problem), "advice": problem.advice}
+        told = problem.trouble
+        return line | {"state": "failed", "message": told.text(language), "advice": told.advice(language)}
     return line | {"account": found.account, "projects": found.projects, "missing": ", ".join(found.missing) or "-"}

@@ -43,7 +43,7 @@ def command(run: F) -> F:
         except StoreError as problem:
             complain(problem.text(language), problem.help(language), language)
         except SourceError as problem:
-            complain(str(problem), problem.advice, language)
+            complain(problem.trouble.text(language), problem.trouble.advice(language), language)
         except Stop as problem:
             complain(str(problem), "", language)
         except OSError as problem:

@@ -80,7 +80,7 @@ def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Ch
         done = (change.value, change.when, done[2] if change.value else change.when)
     accepted = (current.accepted, current.accepted_when, current.accepted_ended)
     out = missed + list(_flips(DONE, done, seen, observed_at, holds=holds))
-    signed = seen if seen.accepted_at is None else replace(seen, done_at=seen.accepted_at, done_on=None)
+    signed = seen if seen.accepted_at is None else seen._replace(done_at=seen.accepted_at, done_on=None)
     out += _flips(ACCEPTED, accepted, signed, observed_at, holds=holds and seen.accepted)
     percent = seen.percent_bp if not seen.deleted else None if current.percent is None else 0
     if percent is not None and percent != current.percent:

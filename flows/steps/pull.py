@@ -28,6 +28,7 @@ from models.domain.contracts import EvidenceGrade
 from models.domain.findings import Finding
 from models.domain.observations import Observation, Page, Provenance, Rejected
 from models.domain.ready import NAMESPACE
+from models.domain.trouble import Trouble
 from models.ports import PullRequest, Source
 from models.tables import cursors, milestone_changes, milestones, observations, quarantine
 
@@ -66,8 +67,7 @@ class PullOutcome:
     appended: int = 0
     vanished: int = 0
     rejected: int = 0
-    message: str | None = None
-    advice: str | None = None
+    trouble: Trouble | Finding | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -124,9 +124,9 @@ async def pull_connection(
         async for page in source.pull(request):
             _stage(page, staged, known, request)
     except SourceError as problem:
-        return PullOutcome(source.name, "failed", staged.seen, message=str(problem), advice=problem.advice)
+        return PullOutcome(source.name, "failed", staged.seen, trouble=problem.trouble)
     if not staged.ended:
-        return PullOutcome(source.name, "failed", staged.seen, message="the pull ended without its last page")
+        return PullOutcome(source.name, "failed", staged.seen, trouble=Trouble("no_last_page"))
     staged.observed_at = int(request.now.timestamp())
     looked = await _look(source.name, store, staged, gate)
     return _commit(source.name, store, staged, known, run_id, recorded_at, looked, before_commit)
@@ -187,7 +187,7 @@ def storable(seen: Observation) -> Observation:
         return seen
     history = tuple(replace(s, by=s.by and _plain(s.by), state=s.state and _plain(s.state)) for s in seen.history)
     clean: dict[str, Any] = {n: _plain(t) for n in _TEXTS if (t := getattr(seen, n))}
-    return replace(seen, history=history, **clean)
+    return seen._replace(history=history, **clean)
 
 
 _TEXTS = ("project_id", "project_key", "project_name", "milestone_id", "kind", "name", "state", "done_by", "url")
@@ -265,7 +265,7 @@ def _commit(
                 0,
                 0,
                 len(staged.rejected),
-                result.stop.text("en"),
+                result.stop,
                 findings=(result.stop, *result.findings),
             )
         _clear_quarantine(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from models.domain.trouble import Remedy, Trouble
 from models.domain.words import catalogue, say
 
 
@@ -49,5 +50,11 @@ class Finding:
     def text(self, language: str) -> str:
         """The sentence a contract manager reads, in `language` (zh-CN or en)."""
         shapes = catalogue(language)
-        params = {k: shapes.get(f"shape.{v}", v) if isinstance(v, str) else v for k, v in self.params.items()}
+        params = {k: _said(v, shapes, language) for k, v in self.params.items()}
         return say(f"finding.{self.code}", language, **params)
+
+
+def _said(value: object, shapes: Mapping[str, str], language: str) -> object:
+    if isinstance(value, str):
+        return shapes.get(f"shape.{value}", value)
+    return value.text(language) if isinstance(value, Trouble | Remedy) else value

@@ -148,7 +148,7 @@ def _about_terms(to: Recipient, news: News) -> Iterator[Notice]:
 def _about_sources(to: Recipient, news: News) -> Iterator[Notice]:
     """An operator is told of a source that failed whatever his entry lists: nobody else would notice."""
     if news.failed and (to.role is Role.OPERATOR or NoticeKind.SOURCE_FAILED in to.on):
-        failed = [{"name": c.name, "message": c.message or ""} for c in news.failed]
+        failed = [{"name": c.name, "message": c.message(to.language)} for c in news.failed]
         body: dict[str, object] = {"as_of": news.as_of.isoformat(), "connections": failed}
         yield _notice(to, NoticeKind.SOURCE_FAILED, [news.as_of, *sorted(c.name for c in news.failed)], body)
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from models.domain.findings import Finding
 from models.domain.money import amount_text, minor_digits
+from models.domain.trouble import Trouble
 
 #: Namespace of all identities issued here; never change it, or records could be issued twice.
 NAMESPACE = uuid.UUID("6f1d3a52-0a4e-5c1b-9a53-8f5f0d1c2b7e")
@@ -167,7 +168,11 @@ class ConnectionLine:
     seen: int
     changed: int
     quarantined: int
-    message: str | None = None
+    trouble: Trouble | Finding | None = None
+
+    def message(self, language: str) -> str:
+        """What went wrong, in the language; empty where nothing did."""
+        return self.trouble.text(language) if self.trouble else ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio prints what a task returns; this is large

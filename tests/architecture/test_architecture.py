@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,29 @@ def test_every_finding_has_its_words() -> None:
     )
     used = {code for p in CODE for code in pattern.findall(p.read_text(encoding="utf-8"))}
     assert used - known == set()
+
+
+_FAMILIES = {"SourceConfig", "SourceRefused", "SourceUnavailable", "BadPayload", "TokenRefused", "Missing", "Trouble"}
+
+
+def _raised(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """Codes of source errors, each with the names of its parameters."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _FAMILIES and node.args:
+            code = node.args[0]
+            if isinstance(code, ast.Constant):
+                yield str(code.value), {k.arg for k in node.keywords if k.arg}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_source_error_says_what_and_what_to_do(language: str) -> None:
+    words = catalogue(language)
+    for file in CODE:
+        for code, given in _raised(ast.parse(file.read_text(encoding="utf-8"))):
+            for table in ("source", "source_advice"):
+                assert f"{table}.{code}" in words, f"{file}: no words for {table}.{code} in {language}"
+                slots = _slots(words[f"{table}.{code}"])
+                assert slots <= given or "params" in given, f"{file}: {table}.{code} wants {slots}, gets {given}"
 
 
 def test_folders_of_the_architecture_page_exist() -> None:

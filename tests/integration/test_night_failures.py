@@ -33,7 +33,7 @@ def test_a_connector_with_a_bug_fails_alone_and_its_message_repeats_no_value(fir
     assert (outcome.state, outcome.exit_code) == ("in_part", 3)
     assert [r[0] for r in firm.records()] == ["C-2"]
     (failed,) = [f for f in outcome.report.findings if f.code == "SOURCE_FAILED"]
-    assert "unexpected KeyError in " in failed.text("en")
+    assert "the connector failed: KeyError in " in failed.text("en")
     assert "test_night_failures.py" in failed.text("en")
     assert "client-secret-value" not in str(outcome)
 

@@ -100,7 +100,9 @@ def test_a_row_that_comes_twice_counts_as_it_was_last(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [SourceUnavailable("GET /x: 500", advice="later"), Page((one("c"),), seen=1)], ids=["error", "no last page"]
+    "end",
+    [SourceUnavailable("system_failed", where="GET /x", status=500), Page((one("c"),), seen=1)],
+    ids=["error", "no last page"],
 )
 def test_a_pull_that_breaks_off_leaves_the_store_as_it_was(store: Store, end: Page | Exception) -> None:
     pull(store, last(one("a")))
@@ -108,7 +110,7 @@ def test_a_pull_that_breaks_off_leaves_the_store_as_it_was(store: Store, end: Pa
     bad = Rejected("rd", "z", "PERCENT_RANGE", {}, "{}")
     outcome = pull(store, Page((one("a", state="x"), one("b")), (bad,), seen=3), end, day=1)
     assert outcome.state == "failed"
-    assert outcome.message
+    assert outcome.trouble is not None
     assert counts(store) == before
     assert rows(store, "SELECT value FROM cursors") == [("c1",)]
 
@@ -196,7 +198,7 @@ def test_what_a_snapshot_no_longer_has_is_deleted_and_may_come_back(store: Store
 
 
 def test_a_snapshot_of_one_project_deletes_nothing_of_another(store: Store) -> None:
-    pull(store, last(one("a"), replace(one("b"), project_id="Q")))
+    pull(store, last(one("a"), one("b")._replace(project_id="Q")))
     assert pull(store, last(snapshot_of=("P",)), day=1).vanished == 1
     assert [bool(r[0]) for r in rows(store, "SELECT deleted FROM milestones ORDER BY vendor_id")] == [True, False]
 
@@ -286,7 +288,7 @@ def test_night_by_night_gives_what_replaying_all_gives(store: Store, data: st.Da
     name = f"rd {rows(store, 'SELECT COUNT(*) FROM cursors')[0][0]}"
     story = [data.draw(looks(day)) for day in range(1, data.draw(st.integers(2, 6)))]
     for day, seen in enumerate(story, start=1):
-        here = [] if seen is None else [replace(seen, connection=name)]
+        here = [] if seen is None else [seen._replace(connection=name)]
         assert pull(store, last(*here, snapshot_of=("P",)), day=day, name=name).state == "done"
         assert pull(store, last(*here, snapshot_of=("P",)), day=day, name=name).appended == 0
     for (milestone,) in rows(store, f"SELECT id FROM milestones WHERE connection = '{name}'"):
@@ -307,7 +309,7 @@ def test_an_observation_comes_back_from_its_row(store: Store) -> None:
     )  # fmt: skip
     pull(store, last(seen))
     (row,) = rows(store, f"SELECT {STORED} FROM observations")
-    assert stored(row) == (int(NOW.timestamp()), replace(seen, connection="rd"))
+    assert stored(row) == (int(NOW.timestamp()), seen._replace(connection="rd"))
 
 
 def test_a_hundred_pages_keep_only_what_changed(store: Store, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,12 +20,12 @@ SOUND = Observation(
 
 
 def observed(key: str, **changes: Any) -> Observation:
-    return replace(SOUND, milestone_id=key, **changes)
+    return SOUND._replace(milestone_id=key, **changes)
 
 
 def batch(**spoilt: Any) -> list[Observation]:
     """Three sound rows, the one in the middle spoilt."""
-    return [observed("a"), replace(observed("b"), **spoilt), observed("c")]
+    return [observed("a"), observed("b")._replace(**spoilt), observed("c")]
 
 
 def records(**spoilt: Any) -> pd.DataFrame:

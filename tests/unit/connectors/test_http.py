@@ -76,7 +76,7 @@ async def test_a_404_is_told_apart_and_the_message_has_no_query() -> None:
     async with http:
         with pytest.raises(Missing) as problem:
             await http.get("/things", {"access_token": "sesame-123456"})
-    assert str(problem.value) == "GET /things: refused (404)"
+    assert str(problem.value) == "GET /things: not there (404)"
 
 
 async def test_requests_side_by_side_stay_within_the_concurrency() -> None:

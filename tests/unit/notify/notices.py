@@ -8,6 +8,7 @@ from datetime import date
 from models.domain.notice_texts import News, Recipient, plan_notices
 from models.domain.notices import Notice, NoticeKind, Role
 from models.domain.ready import ConnectionLine, Evidence, ExceptionLine, ReadyLine, RecordStatus, record_id
+from models.domain.trouble import Trouble
 
 DAY = date(2026, 11, 20)
 ALL = frozenset(NoticeKind)
@@ -31,7 +32,7 @@ def trouble(contract: str = "HT-1", **changes) -> ExceptionLine:
 
 
 def news(**changes) -> News:
-    failed = ConnectionLine("ops", "worktile", "failed", 0, 0, 0, "HTTP 502")
+    failed = ConnectionLine("ops", "worktile", "failed", 0, 0, 0, Trouble("HTTP 502"))
     return replace(News(DAY, [line()], [gone()], [trouble()], [failed], 3, 2), **changes)
 
 

@@ -17,6 +17,7 @@ from models.domain.ready import (
     RecordStatus,
     record_id,
 )
+from models.domain.trouble import Trouble
 
 AS_OF = date(2026, 7, 31)
 RUN = "2026-07-31T18-00-00Z-7f3a"
@@ -145,7 +146,7 @@ def usual(language: str = "zh-CN", count: int = 12) -> NightReport:
             ConnectionLine("rd", "pingcode", "done", 1_284, 37, 1),
             ConnectionLine("delivery", "worktile", "done", 412, 5, 0),
             ConnectionLine(
-                "legacy", "redmine", "failed", 0, 0, 0, "GET /issues.json: 503 after 4 tries; check the server"
+                "legacy", "redmine", "failed", 0, 0, 0, Trouble("GET /issues.json: 503 after 4 tries; check the server")
             ),
         ),
         new_records=frozenset(x.record_id for x in ready[:3]),
@@ -224,7 +225,7 @@ def hostile(language: str = "zh-CN") -> NightReport:
             ForecastLine("2026-09", "CNY", huge, 1),
             ForecastLine("2026-09", "JPY", 5, 1),
         ),
-        connections=(ConnectionLine(SCRIPT, FORMULA, SCRIPT, 1, 1, 1, SCRIPT),),
+        connections=(ConnectionLine(SCRIPT, FORMULA, SCRIPT, 1, 1, 1, Trouble(SCRIPT)),),
         new_records=frozenset(),
         data_docs="javascript:alert(3)",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -103,7 +102,7 @@ def test_the_same_said_again_changes_nothing(sequence: list[tuple[int, Observati
     """Whatever else of a milestone changes (its name, its plan), its dates stay."""
     state, _ = fold(sequence)
     observed, last = sequence[-1]
-    assert changes_of(state, replace(last, name="renamed"), observed + 86_400) == []
+    assert changes_of(state, last._replace(name="renamed"), observed + 86_400) == []
 
 
 @settings(max_examples=200, deadline=None)
@@ -167,7 +166,7 @@ def test_done_again_with_the_date_of_before_counts_from_when_it_was_seen() -> No
     _, changes = fold(story)
     wanted = [(When(at=seconds(10)), 1), (When(at=seconds(60)), 0), (When(at=seconds(90)), 1)]
     assert effective(changes) == wanted
-    _, changes = fold([*story, (seconds(120), replace(again, name="renamed", updated_at=at(110)))])
+    _, changes = fold([*story, (seconds(120), again._replace(name="renamed", updated_at=at(110)))])
     assert effective(changes) == wanted
 
 
@@ -198,7 +197,7 @@ def test_steps_that_led_to_a_backdated_completion_are_no_reopening() -> None:
     """Somebody moves it on the sixth hour and writes: was done on the third. A later rename changes nothing."""
     history = (StateChange(at(5), done=False), StateChange(at(6), done=True))
     one = seen(done=True, done_at=at(3), history=history)
-    _, changes = fold([(seconds(24), one), (seconds(48), replace(one, name="renamed"))])
+    _, changes = fold([(seconds(24), one), (seconds(48), one._replace(name="renamed"))])
     assert effective(changes) == [(When(at=seconds(3)), 1)]
 
 
@@ -213,8 +212,8 @@ def test_a_reopening_that_only_a_cut_history_shows_is_one() -> None:
 
 def test_a_date_of_first_sight_corrects_nothing_and_an_exact_one_corrects_it() -> None:
     first = seen(done=True, done_at=at(24), date_provenance=Provenance.FIRST_OBSERVED)
-    later = replace(first, done_at=at(48))
-    exact = replace(first, done_at=at(20), date_provenance=Provenance.NATIVE)
+    later = first._replace(done_at=at(48))
+    exact = first._replace(done_at=at(20), date_provenance=Provenance.NATIVE)
     assert effective(fold([(seconds(24), first), (seconds(48), later)])[1]) == [(When(at=seconds(24)), 1)]
     assert effective(fold([(seconds(24), first), (seconds(48), exact)])[1]) == [(When(at=seconds(20)), 1)]
 
