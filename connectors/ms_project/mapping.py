@@ -8,7 +8,7 @@ Source: MicrosoftDocs dynamics-365-project-operations, schedule API pages; colum
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from connectors.http.fields import BadRow, instant, need_text, unknown_fields, wrong_type
@@ -56,13 +56,10 @@ def progress(row: Mapping[str, Any]) -> int:
         raise BadRow("PROOF_FIELD_MISSING", field="msdyn_progress")
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise wrong_type("msdyn_progress", value, "a number from 0 to 1")
-    try:
-        share = Decimal(str(value)) * 10_000
-    except InvalidOperation:
-        raise wrong_type("msdyn_progress", value, "a number from 0 to 1") from None
-    if not 0 <= share <= 10_000:
+    share = Decimal(str(value))
+    if not share.is_finite() or not 0 <= share <= 1:
         raise BadRow("PERCENT_RANGE", field="msdyn_progress", found=str(value))
-    return int(share)
+    return int(share * 10_000)
 
 
 def _date_from(*, done: bool, found: bool) -> Provenance:

@@ -117,12 +117,12 @@ def _percent(row: Mapping[str, Any]) -> int | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise wrong_type("progress", value, "a number")
     try:
-        found = Decimal(str(value).rstrip("%")) * 100
+        found = Decimal(str(value).rstrip("%"))
     except InvalidOperation:
         raise wrong_type("progress", value, "a number") from None
-    if not 0 <= found <= 10_000:
+    if not found.is_finite() or not 0 <= found <= 100:
         raise BadRow("PERCENT_RANGE", field="progress", found=str(value))
-    return int(found)
+    return int(found * 100)
 
 
 def _date_from(*, done: bool, found: bool) -> Provenance:

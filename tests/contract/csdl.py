@@ -7,10 +7,10 @@ of paging) passes, what contradicts it is collected and fails the test.
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import httpx
 import orjson
@@ -28,7 +28,7 @@ class Csdl:
         self.types: dict[str, Properties] = {}
         self.ways: dict[str, dict[str, str]] = {}  # type -> navigation property -> type of what is there
         self.open: set[str] = set()
-        for kind in ElementTree.parse(path).getroot():
+        for kind in ET.parse(path).getroot():
             name = kind.attrib["Name"]
             self.types[name] = {
                 p.attrib["Name"]: (p.attrib["Type"], p.attrib.get("Nullable") != "false")
