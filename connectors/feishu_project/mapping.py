@@ -188,7 +188,8 @@ def _status(row: Mapping[str, Any]) -> int:
 
 def _finished(row: Mapping[str, Any]) -> tuple[datetime | None, str | None]:
     """When a node was passed, and by the last of those who confirmed it."""
-    checks = [c for c in row.get("sub_status") or () if isinstance(c, dict) and c.get("status") == 1]
+    listed = row.get("sub_status")
+    checks = [c for c in (listed if isinstance(listed, list) else ()) if isinstance(c, dict) and c.get("status") == 1]
     dated = sorted((at, str(c.get("owner") or "")) for c in checks if (at := millis(c, "checked_time")) is not None)
     own = millis(row, "actual_finish_time")
     return own or (dated[-1][0] if dated else None), (dated[-1][1] or None) if dated else None
