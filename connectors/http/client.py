@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, Self
 
@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from connectors.errors import BadPayload, SourceConfig, SourceError, SourceRefused, SourceUnavailable
 from connectors.http.budget import Budget, Sleep
 from connectors.http.redaction import quiet_http_logs
-from connectors.http.waiting import WAIT_MAX, asked_wait
+from connectors.http.waiting import WAIT_MAX, asked_wait, rate_left
 
 Json = Any
 RENEWALS_MAX = 4
@@ -33,6 +33,31 @@ class Policy:
     patience: float = 600.0  # in all, for one request
     concurrency: int = 8
     per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A source's answer: JSON parsed, None where there was no body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One request as the connector put it."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Method and path, never the query: it may carry a secret."""
+        return f"{self.method} {httpx.URL(self.path).path if '://' in self.path else self.path.partition('?')[0]}"
 
 
 class Credentials(Protocol):
@@ -123,6 +148,7 @@ class Http:
         self._gate = asyncio.Semaphore(min(self.policy.concurrency, 16))
         self._budget = Budget(self.policy.per_minute, clock, sleep) if self.policy.per_minute else None
         self._accepted: Mapping[str, str] = {}  # the credentials that were last good for something
+        self._last_headers: Mapping[str, str] = {}
         self.requests = 0
         quiet_http_logs()
 
@@ -135,23 +161,40 @@ class Http:
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
         """GET a JSON answer."""
-        return await self._ask("GET", path, params=params)
+        return (await self._asked(_Question("GET", path, params))).body
 
     async def post(self, path: str, body: Json) -> Json:
         """POST a read (a search) and get its JSON answer."""
-        return await self._ask("POST", path, content=orjson.dumps(body))
+        return (await self._asked(_Question("POST", path, content=orjson.dumps(body)))).body
 
-    async def _ask(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, content: bytes | None = None
-    ) -> Json:
-        where = f"{method} {path}"
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Json = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The whole answer: for paging and validators in headers. 304 is an answer too, without a body.
 
-        async def attempt() -> Json:
-            return await self._once(method, path, where, params, content)
+        `path` may be an absolute URL that the source gave (a next link), on the same host only.
+        """
+        content = None if body is None else orjson.dumps(body)
+        return await self._asked(_Question(method, path, params, content, headers or {}))
+
+    @property
+    def rate_left(self) -> str | None:
+        """How many requests the source says are left, as it says it."""
+        return rate_left(self._last_headers)
+
+    async def _asked(self, question: _Question) -> Answer:
+        async def attempt() -> Answer:
+            return await self._once(question)
 
         return await self._patiently(attempt)
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[Json]]) -> Json:
+    async def _patiently(self, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         """Try again what is worth it: a bounded number of times, within a bounded time, as the source asks."""
         start = self._clock()
 
@@ -169,35 +212,45 @@ class Http:
         )
         return await trying(attempt)
 
-    async def _once(
-        self, method: str, path: str, where: str, params: Mapping[str, Any] | None, content: bytes | None
-    ) -> Json:
+    async def _once(self, question: _Question) -> Answer:
         """One try; a refused token is renewed and the request replayed once - or again, a few times, where the
         new token had been good for other requests and ended before this one's turn."""
         for number in range(RENEWALS_MAX + 1):
-            response, used = await self._send(method, path, params, content)
+            response, used = await self._send(question)
             try:
-                body = self._read(response, where)
+                body = self._read(response, question.where)
             except TokenRefused as problem:
                 hopeless = number == RENEWALS_MAX or (number > 0 and used != self._accepted)
                 if hopeless or not self._credentials.expire(used):
                     raise refused_for_good(problem) from None
             else:
                 self._accepted = used
-                return body
-        raise AssertionError(where)
+                self._last_headers = response.headers
+                return Answer(response.status_code, response.headers, body)
+        raise AssertionError(question.where)
 
-    async def _send(
-        self, method: str, path: str, params: Mapping[str, Any] | None, content: bytes | None
-    ) -> tuple[httpx.Response, Mapping[str, str]]:
+    async def _send(self, question: _Question) -> tuple[httpx.Response, Mapping[str, str]]:
         """The answer, and the credentials that were used."""
         async with self._gate:
             used = await self._credentials.headers(self._raw)
-            kind = {} if content is None else {"content-type": "application/json"}
+            kind = {} if question.content is None else {"content-type": "application/json"}
             request = self._client.build_request(
-                method, self._base + path, params=params, content=content, headers={**used, **kind}
+                question.method,
+                self._url(question),
+                params=question.params,
+                content=question.content,
+                headers={**used, **kind, **question.headers},
             )
             return await self._raw(request), used
+
+    def _url(self, question: _Question) -> str:
+        """The whole address. Raises SourceRefused for one on another host: our credentials stay at home."""
+        if not question.path.startswith(("http://", "https://")):
+            return self._base + question.path
+        wanted, home = httpx.URL(question.path), httpx.URL(self._base)
+        if (wanted.scheme, wanted.host, wanted.port) != (home.scheme, home.host, home.port):
+            raise SourceRefused("other_host", where=question.where)
+        return question.path
 
     async def _raw(self, request: httpx.Request) -> httpx.Response:
         """Send within our own rate; network trouble becomes SourceUnavailable."""
@@ -221,7 +274,7 @@ class Http:
         if not html and response.content:
             body = self._parsed(response.content, where, status)
         problem = self._judge(status, body, response.headers) if self._judge and not html else None
-        if problem is None and status >= 300:
+        if problem is None and status >= 300 and status != 304:
             problem = self._by_status(status, response.headers, where)
         if problem is not None:
             problem.at(where, self._secrets)

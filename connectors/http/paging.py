@@ -123,7 +123,44 @@ class Walk:
         return fresh
 
 
-async def settled(start: Callable[[], Walk]) -> tuple[list[Row], bool]:
+@dataclass(slots=True)
+class Chain:
+    """A walk over pages that each name the next: by token, cursor or link.
+
+    `fetch(token)` gives the rows and the next token, None after the last page; the first is asked with None.
+    """
+
+    fetch: Callable[[str | None], Awaitable[tuple[list[Row], str | None]]]
+    key: str
+    seen: set[str] = field(default_factory=set)
+    rows: int = 0
+    ended: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Did it come to its end, and was no row seen twice (which says that rows moved meanwhile)?"""
+        return self.ended and self.rows == len(self.seen)
+
+    async def pages(self) -> AsyncIterator[list[Row]]:
+        """The new rows of each page. Raises BadPayload for a chain that bites its tail."""
+        token: str | None = None
+        tokens: set[str] = set()
+        while not self.ended:
+            rows, token = await self.fetch(token)
+            self.rows += len(rows)
+            yield [r for r in rows if self._new(str(r.get(self.key)))]
+            self.ended = token is None
+            if token is not None and (token in tokens or len(tokens) >= PAGES_MAX):
+                raise BadPayload("same_page")
+            tokens.add(token or "")
+
+    def _new(self, identity: str) -> bool:
+        fresh = identity not in self.seen
+        self.seen.add(identity)
+        return fresh
+
+
+async def settled(start: Callable[[], Walk | Chain]) -> tuple[list[Row], bool]:
     """All rows of a list, walked again where rows moved meanwhile; the flag says that nothing was missed.
 
     A later walk has the newer rows, so its rows win; rows that only an earlier walk saw are kept.
@@ -135,6 +172,39 @@ async def settled(start: Callable[[], Walk]) -> tuple[list[Row], bool]:
         if walk.complete:
             return list(found.values()), True
     return list(found.values()), False
+
+
+async def side_by_side(
+    makers: Sequence[Callable[[], AsyncIterator[T]]], at_once: int, ahead: int = 4
+) -> AsyncIterator[T]:
+    """What several readers yield, as it comes: `at_once` of them run, each at most `ahead` pages before its reader."""
+    ready: asyncio.Queue[T | BaseException | None] = asyncio.Queue(at_once * ahead)
+    left = iter(makers)
+
+    async def work() -> None:
+        try:
+            for make in left:
+                async for item in make():
+                    await ready.put(item)
+            await ready.put(None)
+        except Exception as problem:  # noqa: BLE001 - handed to the reader, who raises it
+            await ready.put(problem)
+
+    workers = [asyncio.ensure_future(work()) for _ in range(max(1, min(at_once, len(makers))))]
+    running = len(workers)
+    try:
+        while running:
+            item = await ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield item
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 async def together(jobs: Sequence[Awaitable[T]]) -> list[T]:

@@ -10,6 +10,8 @@ from email.utils import parsedate_to_datetime
 _RETRY = ("x-pc-retry-after", "retry-after", "x-ratelimit-retry-after")
 #: The moment the budget is full again: unix seconds, an ISO instant, or (small numbers) seconds from now.
 _RESET = ("x-ratelimit-reset", "ratelimit-reset", "ratelimit-resettime")
+#: What is left of the source's budget, as the header says it.
+_LEFT = ("x-ratelimit-remaining", "ratelimit-remaining", "x-pc-ratelimit-remaining")
 #: More than this we do not wait inside a run; the night ends in part and comes again.
 WAIT_MAX = 300.0
 
@@ -25,6 +27,11 @@ def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
         if name in headers:
             return _seconds(headers[name], now, relative=False)
     return None
+
+
+def rate_left(headers: Mapping[str, str]) -> str | None:
+    """How many requests the source says are left; None where it does not say."""
+    return next((headers[n] for n in _LEFT if n in headers), None)
 
 
 def _seconds(text: str, now: datetime, *, relative: bool) -> float | None:

@@ -1,0 +1,152 @@
+"""The pull that REST sources share, on a vendor of a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import orjson
+
+from connectors.http.client import ApiKey, Http
+from connectors.http.fields import need_text
+from connectors.http.paging import Chain, Row
+from connectors.http.source import Listing, Project, RestSource
+from models.domain.observations import Observation, Page
+from models.ports import PullRequest
+
+NOW = datetime(2026, 11, 20, 4, tzinfo=UTC)
+
+
+class Vendor(httpx.AsyncBaseTransport):
+    """Two projects; tasks of pages of two, each naming the next."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, list[Row]] = {"p1": [], "p2": []}
+        self.asked: list[str] = []
+        self.move: Row | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        given = request.url.params
+        if request.url.path == "/me":
+            return _json({"name": "robot"})
+        if request.url.path == "/projects":
+            return _json([{"id": p, "key": p.upper()} for p in self.tasks])
+        rows = self.tasks[request.url.path.split("/")[2]]
+        if "since" in given:
+            rows = [r for r in rows if r["updated"] >= given["since"]]
+        start = int(given.get("after", 0))
+        answer = {"tasks": rows[start : start + 2], "next": str(start + 2) if start + 2 < len(rows) else None}
+        if self.move is not None:
+            rows.insert(0, self.move)
+            self.move = None
+        return _json(answer)
+
+
+def _json(body: object) -> httpx.Response:
+    return httpx.Response(200, headers={"content-type": "application/json"}, content=orjson.dumps(body))
+
+
+class Tool(RestSource):
+    """The smallest connector there is."""
+
+    async def account(self) -> str:
+        return str((await self.http.get("/me"))["name"])
+
+    async def projects(self) -> list[Project]:
+        return [Project(r["id"], r["key"], r["key"]) for r in await self.http.get("/projects")]
+
+    def listings(self, project: Project) -> Sequence[Listing]:
+        def start(since: datetime | None) -> Chain:
+            return Chain(lambda token: self._tasks(project, since, token), "id")
+
+        return [Listing(start, lambda row, _: self._observed(project, row), kind="task", incremental=True)]
+
+    async def _tasks(self, project: Project, since: datetime | None, token: str | None) -> tuple[list[Row], str | None]:
+        asked: dict[str, Any] = {"since": since.isoformat()} if since else {}
+        body = await self.http.get(f"/projects/{project.id}/tasks", asked | ({"after": token} if token else {}))
+        return body["tasks"], body["next"]
+
+    def _observed(self, project: Project, row: Row) -> Observation | None:
+        if row.get("kind") == "note":
+            return None
+        return Observation(self.name, project.id, project.key, project.name, f"task:{need_text(row, 'id')}", "task",
+                           need_text(row, "title"), "done" if row["done"] else "open", row["done"])  # fmt: skip
+
+
+def task(number: int, *, done: bool = False, at: datetime = NOW, **more: object) -> Row:
+    return {"id": str(number), "title": f"T{number}", "done": done, "updated": at.isoformat(), **more}
+
+
+async def pull(vendor: Vendor, cursor: str | None = None, at: datetime = NOW, **asked: Any) -> list[Page]:
+    tool = Tool("c", Http("https://tool.example", ApiKey("X-Key", "k"), clock=lambda: at, transport=vendor))
+    async with tool:
+        request = PullRequest(asked.get("projects", ()), cursor, asked.get("full", False), at)
+        return [page async for page in tool.pull(request)]
+
+
+def ids(pages: Sequence[Page]) -> list[str]:
+    return sorted(o.milestone_id for p in pages for o in p.observations)
+
+
+async def test_the_first_pull_reads_all_and_says_what_is_there() -> None:
+    vendor = Vendor()
+    vendor.tasks["p1"] = [task(n) for n in range(5)] + [task(9, kind="note")]
+    pages = await pull(vendor)
+    assert ids(pages) == [f"task:{n}" for n in range(5)]
+    assert {p.snapshot_of for p in pages if p.snapshot_of} == {("p1",), ("p2",)}
+    assert [p.last for p in pages] == [False] * (len(pages) - 1) + [True]
+
+
+async def test_the_next_pull_asks_only_for_changes_and_claims_nothing_gone() -> None:
+    vendor = Vendor()
+    vendor.tasks["p1"] = [task(1, at=NOW - timedelta(days=3)), task(2)]
+    cursor = (await pull(vendor))[-1].cursor
+    vendor.tasks["p1"][1] = task(2, done=True, at=NOW + timedelta(hours=1))
+    later = await pull(vendor, cursor, NOW + timedelta(days=1))
+    assert ids(later) == ["task:2"]
+    assert not any(p.snapshot_of or p.alive for p in later)
+
+
+async def test_a_project_that_is_new_to_the_connection_is_read_whole() -> None:
+    vendor = Vendor()
+    vendor.tasks["p2"] = [task(7, at=NOW - timedelta(days=30))]
+    cursor = (await pull(vendor, projects=("P1",)))[-1].cursor
+    assert ids(await pull(vendor, cursor, NOW + timedelta(hours=1))) == ["task:7"]
+
+
+async def test_everything_is_read_again_after_the_days_of_reconciling() -> None:
+    vendor = Vendor()
+    vendor.tasks["p1"] = [task(1, at=NOW - timedelta(days=30))]
+    cursor = (await pull(vendor))[-1].cursor
+    assert ids(await pull(vendor, cursor, NOW + timedelta(days=6))) == []
+    again = await pull(vendor, cursor, NOW + timedelta(days=7))
+    assert ids(again) == ["task:1"]
+    assert ("p1",) in [p.snapshot_of for p in again]
+
+
+async def test_rows_that_move_while_they_are_read_are_walked_again() -> None:
+    vendor = Vendor()
+    vendor.tasks["p1"] = [task(n) for n in range(4)]
+    vendor.move = task(8)
+    assert ids(await pull(vendor, projects=("P1",)))[-1] == "task:8"
+
+
+async def test_a_row_that_cannot_be_trusted_waits_and_is_not_taken_for_gone() -> None:
+    vendor = Vendor()
+    vendor.tasks["p1"] = [task(1), {"id": "2", "title": "", "done": True, "updated": NOW.isoformat()}]
+    pages = await pull(vendor)
+    assert [r.milestone_id for p in pages for r in p.rejected] == ["task:2"]
+    assert ids(pages) == ["task:1"]
+
+
+async def test_what_one_project_raises_ends_the_whole_pull() -> None:
+    vendor = Vendor()
+    vendor.tasks["p2"] = [{"id": "1", "title": "a row without the field that the connector takes for granted"}]
+    try:
+        await pull(vendor)
+    except KeyError:
+        return
+    raise AssertionError("an error of one project was swallowed")
