@@ -20,6 +20,7 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "odoo": "connectors.odoo",
     "pingcode": "connectors.pingcode",
     "worktile": "connectors.worktile",
     "redmine": "connectors.redmine",

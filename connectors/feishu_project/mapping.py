@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.http.fields import BadRow, need_mapping, need_text, unknown_fields, wrong_type
+from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
 
@@ -37,7 +38,7 @@ LINK = "{base}/{space}/{type}/detail/{id}"
 def item(
     connection: str,
     row: Mapping[str, Any],
-    space: Mapping[str, Any],
+    space: Project,
     base: str,
     done_states: Sequence[str],
     planned_field: str,
@@ -72,9 +73,7 @@ def item(
     )
 
 
-def node(
-    connection: str, row: Mapping[str, Any], parent: Mapping[str, Any], space: Mapping[str, Any], base: str
-) -> Observation:
+def node(connection: str, row: Mapping[str, Any], parent: Mapping[str, Any], space: Project, base: str) -> Observation:
     """A node of a work item's flow, named after both. Raises BadRow."""
     status, people = _status(row), names(parent)
     done = status == PASSED
@@ -130,9 +129,9 @@ def millis(row: Mapping[str, Any], name: str) -> datetime | None:
     return _EPOCH + timedelta(milliseconds=number)
 
 
-def link(base: str, space: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def link(base: str, space: Project, row: Mapping[str, Any]) -> str:
     """The page of a work item."""
-    return LINK.format(base=base, space=space["key"], type=row.get("work_item_type_key"), id=row.get("id"))
+    return LINK.format(base=base, space=space.key, type=row.get("work_item_type_key"), id=row.get("id"))
 
 
 def _is_done(status: Mapping[str, Any], done_states: Sequence[str]) -> bool:
@@ -217,6 +216,5 @@ def _from(*, done: bool, at: datetime | None) -> Provenance:
     return Provenance.NATIVE if at else Provenance.FIRST_OBSERVED
 
 
-def _place(space: Mapping[str, Any]) -> dict[str, Any]:
-    names_ = {"project_id": "id", "project_key": "key", "project_name": "name"}
-    return {ours: str(space[theirs]) for ours, theirs in names_.items()}
+def _place(space: Project) -> dict[str, Any]:
+    return {"project_id": space.id, "project_key": space.key, "project_name": space.name}

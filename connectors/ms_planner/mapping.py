@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.http.fields import BadRow, instant, need_text, unknown_fields, wrong_type
+from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance
 
@@ -27,7 +28,7 @@ LINK = "https://tasks.office.com/{tenant}/Home/Task/{task}"
 STATES = {0: "notStarted", 100: "completed"}
 
 
-def task(connection: str, row: Mapping[str, Any], plan: Mapping[str, Any], tenant: str) -> Observation:
+def task(connection: str, row: Mapping[str, Any], plan: Project, tenant: str) -> Observation:
     """One task of a plan. Raises BadRow where a proof field is missing or of another type."""
     percent = _percent(row)
     done = percent == 100
@@ -36,9 +37,9 @@ def task(connection: str, row: Mapping[str, Any], plan: Mapping[str, Any], tenan
     identity = need_text(row, "id")
     return Observation(
         connection=connection,
-        project_id=str(plan["id"]),
-        project_key=str(plan["key"]),
-        project_name=str(plan["name"]),
+        project_id=plan.id,
+        project_key=plan.key,
+        project_name=plan.name,
         milestone_id=identity,
         kind="task",
         name=need_text(row, "title"),

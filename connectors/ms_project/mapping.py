@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from connectors.http.fields import BadRow, instant, need_text, unknown_fields, wrong_type
+from connectors.http.source import Project
 from models.domain.observations import Observation, Provenance
 
 Row = dict[str, Any]
@@ -23,16 +24,16 @@ COLUMNS = (
 KNOWN = frozenset((*COLUMNS, "@odata.etag", "@odata.context"))
 
 
-def task(connection: str, row: Mapping[str, Any], project: Mapping[str, Any], url: str) -> Observation:
+def task(connection: str, row: Mapping[str, Any], project: Project, url: str) -> Observation:
     """One task; `url` is the environment's root. Raises BadRow where a proof field is missing or of another type."""
     percent, identity = progress(row), need_text(row, "msdyn_projecttaskid")
     done, ended = percent == 10_000, instant(row, "msdyn_actualend")
     updated = instant(row, "modifiedon")
     return Observation(
         connection=connection,
-        project_id=str(project["id"]),
-        project_key=str(project["key"]),
-        project_name=str(project["name"]),
+        project_id=project.id,
+        project_key=project.key,
+        project_name=project.name,
         milestone_id=identity,
         kind="milestone" if row.get("msdyn_ismilestone") is True else "task",
         name=need_text(row, "msdyn_subject"),

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from connectors.http.fields import BadRow, day, need_text, unknown_fields, wrong_type
+from connectors.http.source import Project
 from models.domain.observations import Observation, Provenance
 
 Row = dict[str, Any]
@@ -23,15 +24,15 @@ WISHED = ("deadline", "reached_date", "task_count", "done_task_count", "create_d
 KNOWN = frozenset(("id", *NEEDED, *WISHED))
 
 
-def milestone(connection: str, row: Mapping[str, Any], project: Mapping[str, Any], url: str) -> Observation:
+def milestone(connection: str, row: Mapping[str, Any], project: Project, url: str) -> Observation:
     """One milestone; `url` is Odoo's root. Raises BadRow where a proof field is missing or of another type."""
     identity, done = need_text(row, "id"), _truth(row, "is_reached")
     reached, percent = _day(row, "reached_date") if done else None, _percent(row)
     return Observation(
         connection=connection,
-        project_id=str(project["id"]),
-        project_key=str(project["key"]),
-        project_name=str(project["name"]),
+        project_id=project.id,
+        project_key=project.key,
+        project_name=project.name,
         milestone_id=f"milestone:{identity}",
         kind="milestone",
         name=need_text(row, "name"),
@@ -41,7 +42,7 @@ def milestone(connection: str, row: Mapping[str, Any], project: Mapping[str, Any
         done_on=reached,
         planned_on=_day(row, "deadline"),
         updated_at=utc_text(row, "write_date"),
-        archived=project.get("active") is False,
+        archived=project.row.get("active") is False,
         url=f"{url}/odoo/project.milestone/{identity}",
         date_provenance=_date_from(done=done, reached=reached),
         percent_provenance=Provenance.ABSENT if percent is None else Provenance.CHILDREN,

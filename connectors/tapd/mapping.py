@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.http.fields import BadRow, need_text, text_or_none, wrong_type
+from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
 
@@ -36,7 +37,7 @@ LINK = "https://www.tapd.cn/{workspace}/prong/iterations/view/{id}"
 def iteration(
     connection: str,
     row: Mapping[str, Any],
-    project: Mapping[str, Any],
+    project: Project,
     history: tuple[StateChange, ...],
     done_states: Sequence[str],
     zone: ZoneInfo,
@@ -58,7 +59,7 @@ def iteration(
         done_by=by,
         planned_on=_day(row, "enddate"),
         updated_at=local(row, "modified", zone),
-        url=LINK.format(workspace=project["id"], id=row["id"]),
+        url=LINK.format(workspace=project.id, id=row["id"]),
         grade=EvidenceGrade.HISTORY if by else EvidenceGrade.STATE,
         date_provenance=_from(done, own, reached),
         person_provenance=Provenance.HISTORY if by else Provenance.ABSENT,
@@ -70,7 +71,7 @@ def iteration(
 def launch_form(
     connection: str,
     row: Mapping[str, Any],
-    project: Mapping[str, Any],
+    project: Project,
     agreed: Sequence[str],
     refused: Sequence[str],
     zone: ZoneInfo,
@@ -153,9 +154,8 @@ def _from(done: bool, own: datetime | None, reached: StateChange | None) -> Prov
     return Provenance.NATIVE if own else Provenance.HISTORY if reached else Provenance.FIRST_OBSERVED
 
 
-def _place(project: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"project_id": "id", "project_key": "key", "project_name": "name"}
-    return {ours: str(project[theirs]) for ours, theirs in names.items()}
+def _place(project: Project) -> dict[str, Any]:
+    return {"project_id": project.id, "project_key": project.key, "project_name": project.name}
 
 
 def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.http.fields import BadRow, instant, need_text, unknown_fields, wrong_type
+from connectors.http.source import Project
 from models.domain.observations import Observation, Provenance
 
 Row = dict[str, Any]
@@ -33,7 +34,7 @@ LINKS = {
 }
 
 
-def sprint(connection: str, row: Mapping[str, Any], project: Mapping[str, Any]) -> Observation:
+def sprint(connection: str, row: Mapping[str, Any], project: Project) -> Observation:
     """A sprint. Raises BadRow where a proof field is missing or of another type."""
     state = need_text(row, "status")
     if state not in SPRINT_STATES:
@@ -42,7 +43,7 @@ def sprint(connection: str, row: Mapping[str, Any], project: Mapping[str, Any]) 
     return _seen(connection, row, project, "sprint", name, state, instant(row, "accomplished"), KNOWN_SPRINT, done=done)
 
 
-def task(connection: str, row: Mapping[str, Any], project: Mapping[str, Any]) -> Observation:
+def task(connection: str, row: Mapping[str, Any], project: Project) -> Observation:
     """A task. Raises BadRow."""
     done = row.get("isDone")
     if done is None:
@@ -56,7 +57,7 @@ def task(connection: str, row: Mapping[str, Any], project: Mapping[str, Any]) ->
 def _seen(
     connection: str,
     row: Mapping[str, Any],
-    project: Mapping[str, Any],
+    project: Project,
     kind: str,
     name: str,
     state: str,
@@ -69,9 +70,9 @@ def _seen(
     found = Provenance.NATIVE if at else Provenance.FIRST_OBSERVED
     return Observation(
         connection=connection,
-        project_id=str(project["id"]),
-        project_key=str(project["key"]),
-        project_name=str(project["name"]),
+        project_id=project.id,
+        project_key=project.key,
+        project_name=project.name,
         milestone_id=f"{kind}:{identity}",
         kind=kind,
         name=name,
@@ -81,7 +82,7 @@ def _seen(
         planned_at=instant(row, "dueDate"),
         updated_at=updated,
         archived=row.get("isArchived") is True,
-        url=LINKS[kind].format(project=project["id"], id=identity),
+        url=LINKS[kind].format(project=project.id, id=identity),
         date_provenance=found if done else Provenance.ABSENT,
         extra=unknown_fields(dict(row), known),
     )

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.http.fields import BadRow, day, instant, need_text, unknown_fields, wrong_type
+from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance
 
@@ -44,9 +45,7 @@ KNOWN = frozenset((
 STATES = ("wait", "doing", "suspended", "closed")
 
 
-def execution(
-    connection: str, row: Mapping[str, Any], project: Mapping[str, Any], url: str, date_from: str
-) -> Observation:
+def execution(connection: str, row: Mapping[str, Any], project: Project, url: str, date_from: str) -> Observation:
     """One execution; `date_from` is closed or real_end. Raises BadRow where a proof field is missing or another."""
     state = need_text(row, "status")
     if state not in STATES:
@@ -58,9 +57,9 @@ def execution(
     at = at if done and on is None else None
     return Observation(
         connection=connection,
-        project_id=str(project["id"]),
-        project_key=str(project["key"]),
-        project_name=str(project["name"]),
+        project_id=project.id,
+        project_key=project.key,
+        project_name=project.name,
         milestone_id=need_text(row, "id"),
         kind=str(row.get("type") or "execution"),
         name=need_text(row, "name"),

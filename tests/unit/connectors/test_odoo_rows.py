@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.http.fields import BadRow
+from connectors.http.source import Project
 from connectors.odoo import mapping
 from models.domain.observations import Observation, Provenance
 
-PROJECT = {"id": 3, "key": "ALPHA", "name": "ALPHA", "active": True}
+PROJECT = Project("3", "ALPHA", "ALPHA", {"active": True})
 ROW = {
     "id": 7, "name": "初验", "project_id": [3, "ALPHA"], "deadline": "2026-12-20", "is_reached": True,
     "reached_date": "2026-11-20", "task_count": 3, "done_task_count": 1, "write_date": "2026-11-21 23:59:59",

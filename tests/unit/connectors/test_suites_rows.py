@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from connectors.feishu_project import mapping as feishu
 from connectors.http.fields import BadRow
+from connectors.http.source import Project
 from connectors.ms_planner import mapping as planner
 from connectors.ms_project import mapping as dataverse
 from connectors.tapd import mapping as tapd
@@ -23,7 +24,7 @@ from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance
 
 CHINA = ZoneInfo("Asia/Shanghai")
-PLACE = {"id": "p1", "key": "ALPHA", "name": "Alpha"}
+PLACE = Project("p1", "ALPHA", "Alpha")
 AT = datetime(2026, 11, 20, 4, tzinfo=UTC)
 MS = int(AT.timestamp() * 1000)
 
