@@ -1,1 +1,5 @@
-"""tapd."""
+"""TAPD: iterations and release reviews; snapshot and diff, histories where something changed."""
+
+from connectors.tapd.connector import CONNECTOR
+
+__all__ = ["CONNECTOR"]

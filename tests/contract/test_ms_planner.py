@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from connectors.errors import SourceConfig, SourceRefused
 from connectors.kit.conformance import Bench
 from connectors.ms_planner.fake import GROUP, PlannerFake

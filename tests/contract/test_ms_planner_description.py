@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,6 @@ def test_a_wrong_path_and_a_wrong_parameter_are_caught(csdl: Csdl, change: Calla
             async for _ in source.pull(PullRequest((), None, full=True, now=clock.now())):  # type: ignore[attr-defined]
                 pass
 
-    try:
+    with contextlib.suppress(SourceRefused):
         asyncio.run(pull())
-    except SourceRefused:
-        pass
     assert held.described.violations
