@@ -20,6 +20,7 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "feishu_project": "connectors.feishu_project",
     "zentao": "connectors.zentao",
     "tapd": "connectors.tapd",
     "ms_planner": "connectors.ms_planner",

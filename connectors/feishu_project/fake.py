@@ -27,6 +27,7 @@ class FeishuProjectFake(ScriptedVendor):
         self.tokens = 0
         self.nodes: dict[str, list[Row]] = {}  # of a work item: the nodes of its flow
         self.people: dict[str, str] = {}  # name -> user key
+        self.gone: set[str] = set()  # items without a flow: deleted since the list was read
 
     def options(self, **changes: object) -> dict[str, object]:
         given = {
@@ -49,9 +50,9 @@ class FeishuProjectFake(ScriptedVendor):
         if path == self.token_path:
             return self._token(request)
         if self.expired or request.headers.get("x-plugin-token") != f"{TOKEN}{self.tokens}":
-            return _problem(10211, "Token Info Is Invalid", 401)
+            return _problem(10211, "Token Info Is Invalid", 403)
         if request.headers.get("x-user-key") != USER:
-            return _problem(30006, "User not found")
+            return _problem(30006, "User not found", 404)
         body, steps = body_of(request), path.removeprefix("/open_api/").split("/")
         if steps == ["projects"]:
             return _data([_space(n)["project_key"] for n in range(len(PROJECTS))])
@@ -62,13 +63,15 @@ class FeishuProjectFake(ScriptedVendor):
         if steps[1:] == ["work_item", "filter"]:
             return self._filter(steps[0], body)
         if steps[-2:] == ["workflow", "query"]:
+            if steps[3] in self.gone:
+                return _problem(30005, "WorkItem Not Found", 404)
             return _data({"workflow_nodes": self.nodes.get(steps[3], []), "connections": []})
-        return _problem(10404, "not found", 404)
+        return reply({"message": "not found"}, 404)
 
     def _token(self, request: httpx.Request) -> httpx.Response:
         given = body_of(request)
         if (given.get("plugin_id"), given.get("plugin_secret")) != (PLUGIN, SECRET):
-            return reply({"data": {}, "error": {"code": 10212, "msg": "plugin secret is invalid"}})
+            return reply({"data": {}, "error": {"code": 10212, "msg": "plugin secret is invalid"}}, 400)
         self.tokens += 1
         self.expired = False
         return reply(
@@ -77,7 +80,7 @@ class FeishuProjectFake(ScriptedVendor):
 
     def _filter(self, space: str, body: Row) -> httpx.Response:
         if body.get("work_item_type_keys") != ["milestone"]:
-            return _problem(30014, "work item type not found")
+            return _problem(30014, "work item type not found", 404)
         page, size = body.get("page_num", 1), min(body.get("page_size", 20), 200)
         own = [i for i in self.items.values() if _space(i.project)["project_key"] == space and not i.removed]
         if (since := body.get("updated_at", {}).get("start")) is not None:

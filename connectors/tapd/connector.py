@@ -39,6 +39,7 @@ from connectors.http.client import (
 )
 from connectors.http.paging import Chain, Row, objects, settled, together
 from connectors.http.source import Listing, Project, RestSource
+from connectors.http.wrapped import unwrapped
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from connectors.tapd import mapping
 from models.domain.observations import Observation
@@ -205,25 +206,8 @@ async def _token(values: TapdOptions, clock: Callable[[], datetime], send: Send)
     }
     url = f"{checked_base(values.base_url)}/tokens/request_token"
     answer = await send(httpx.Request("POST", url, content=b"grant_type=client_credentials", headers=headers))
-    found = token_answer(_unwrapped(answer), clock)
+    found = token_answer(unwrapped(answer), clock)
     return Token(str(found["access_token"]), token_end(found, clock))
-
-
-def _unwrapped(answer: httpx.Response) -> httpx.Response:
-    """The answer with what stands in `data` as its body, where there is such a thing."""
-    try:
-        body = orjson.loads(answer.content)
-    except orjson.JSONDecodeError:
-        return answer
-    data = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(data, dict):
-        return answer
-    return httpx.Response(
-        answer.status_code,
-        headers={"content-type": "application/json"},
-        content=orjson.dumps(data),
-        request=answer.request,
-    )
 
 
 def _zone(name: str, wanted: str) -> ZoneInfo:
