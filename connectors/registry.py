@@ -21,13 +21,15 @@ from models.ports import Source
 GROUP = "huikuan.connectors"
 BUILT_IN = {
     "feishu_project": "connectors.feishu_project",
-    "zentao": "connectors.zentao",
-    "tapd": "connectors.tapd",
     "ms_planner": "connectors.ms_planner",
+    "ms_project": "connectors.ms_project",
     "odoo": "connectors.odoo",
     "pingcode": "connectors.pingcode",
-    "worktile": "connectors.worktile",
     "redmine": "connectors.redmine",
+    "tapd": "connectors.tapd",
+    "teambition": "connectors.teambition",
+    "worktile": "connectors.worktile",
+    "zentao": "connectors.zentao",
 }
 
 
