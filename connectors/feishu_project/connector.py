@@ -260,12 +260,18 @@ CONNECTOR = ConnectorInfo(
     title="Feishu Project (飞书项目, Meegle)",
     options=(
         Option("plugin_id", required=True, help="of the plugin, which is installed in each space"),
-        Option("plugin_secret", required=True, secret=True, help="reading spaces and work items is enough"),
+        Option(
+            "plugin_secret", required=True, secret=True, help="of the plugin; reading spaces and work items is enough"
+        ),
         Option("user_key", required=True, help="in whose name it reads (double click on the avatar)"),
         Option("type_keys", required=True, default=(), help="keys of the work item types that hold milestones"),
-        Option("base_url", default="https://project.feishu.cn", help="or project.larksuite.com, or your own host"),
+        Option(
+            "base_url",
+            default="https://project.feishu.cn",
+            help="https://project.feishu.cn, https://project.larksuite.com, or your own host",
+        ),
         Option("milestones", default=("item",), help="item: the work items; node: nodes of their flow"),
-        Option("nodes", default=(), help="names of nodes that count though not flagged as milestones"),
+        Option("nodes", default=(), help="names of nodes that count though they are not flagged as milestones"),
         Option("done_states", default=(), help="keys of states that mean done; none: archived states"),
         Option("planned_field", default="", help="key of the field with the planned date"),
         Option("reconcile_days", default=7, help="every so many days ask for every flow anew"),

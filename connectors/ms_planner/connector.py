@@ -141,11 +141,22 @@ CONNECTOR = ConnectorInfo(
     options=(
         Option("tenant_id", required=True, help="id of the directory in Entra ID"),
         Option("client_id", required=True, help="id of the application"),
-        Option("client_secret", required=True, secret=True, help="of the application; Tasks.Read.All is enough"),
+        Option(
+            "client_secret",
+            required=True,
+            secret=True,
+            help="of the application; the permission Tasks.Read.All is enough",
+        ),
         Option("groups", required=True, default=(), help="ids of the Microsoft 365 groups whose plans are read"),
         Option("buckets", default=(), help="names of the buckets whose tasks are milestones; none: every task"),
-        Option("base_url", default="https://graph.microsoft.com", help="Microsoft Graph"),
-        Option("login_url", default=entra.LOGIN, help="where tokens come from"),
+        Option(
+            "base_url",
+            default="https://graph.microsoft.com",
+            help="Microsoft Graph; for China https://microsoftgraph.chinacloudapi.cn",
+        ),
+        Option(
+            "login_url", default=entra.LOGIN, help="where tokens come from; for China https://login.chinacloudapi.cn"
+        ),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once, at most 16"),
         Option("timeout", default=30.0, help="seconds to wait for one answer"),

@@ -163,9 +163,16 @@ CONNECTOR = ConnectorInfo(
         Option("base_url", required=True, help="the environment's root: https://NAME.crm.dynamics.com"),
         Option("tenant_id", required=True, help="id of the directory in Entra ID"),
         Option("client_id", required=True, help="id of the application"),
-        Option("client_secret", required=True, secret=True, help="of the application, a reading user there"),
+        Option(
+            "client_secret",
+            required=True,
+            secret=True,
+            help="of the application, which is an application user of the environment with a reading role",
+        ),
         Option("milestones", default="milestone", help="milestone: tasks flagged as one; task: every task"),
-        Option("login_url", default=entra.LOGIN, help="where tokens come from"),
+        Option(
+            "login_url", default=entra.LOGIN, help="where tokens come from; for China https://login.chinacloudapi.cn"
+        ),
         Option("per_minute", default=900, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once, at most 16"),
         Option("timeout", default=30.0, help="seconds to wait for one answer"),

@@ -203,7 +203,12 @@ CONNECTOR = ConnectorInfo(
     title="Odoo",
     options=(
         Option("base_url", required=True, help="Odoo's root, e.g. https://odoo.example.com"),
-        Option("api_key", required=True, secret=True, help="of a user who may read the projects; renew it in time"),
+        Option(
+            "api_key",
+            required=True,
+            secret=True,
+            help="of a user who may read the projects; a key lives three months at most, renew it in time",
+        ),
         Option("database", default="", help="its name, where the server has several (jsonrpc: always)"),
         Option("protocol", default="json2", help="json2 (Odoo 19 and newer) or jsonrpc (18 and older)"),
         Option("login", default="", help="the user's login; jsonrpc only"),

@@ -185,7 +185,12 @@ CONNECTOR = ConnectorInfo(
     title="Teambition",
     options=(
         Option("app_id", required=True, help="of the organisation's application"),
-        Option("app_secret", required=True, secret=True, help="reading projects, sprints and tasks is enough"),
+        Option(
+            "app_secret",
+            required=True,
+            secret=True,
+            help="of the application; reading projects, sprints and tasks is enough",
+        ),
         Option("organization_id", required=True, help="id of the organisation"),
         Option("operator_id", default="", help="the member in whose name it reads, where one is demanded"),
         Option("base_url", default="https://open.teambition.com/api", help="root of the interface"),

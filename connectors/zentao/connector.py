@@ -167,8 +167,14 @@ CONNECTOR = ConnectorInfo(
         Option("base_url", required=True, help="ZenTao's root, before /api.php"),
         Option("account", required=True, help="an account that may browse the projects"),
         Option("password", required=True, secret=True, help="of the account"),
-        Option("milestones", default="stage", help="stage: stages flagged as milestones; execution: every one"),
-        Option("date_from", default="closed", help="closed: when it was closed; real_end: the end people type"),
+        Option(
+            "milestones",
+            default="stage",
+            help="stage: stages flagged as milestones; execution: every stage, sprint and kanban",
+        ),
+        Option(
+            "date_from", default="closed", help="closed: when it was closed; real_end: the actual end that people type"
+        ),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once, at most 16"),
         Option("timeout", default=30.0, help="seconds to wait for one answer"),
