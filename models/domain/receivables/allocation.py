@@ -99,6 +99,9 @@ def _by_reference(receipt: Receipt, named: Sequence[OpenClaim]) -> Matching:
     total = sum(c.minor for c in named)
     if total == receipt.minor:
         return Matching(_full(receipt, named), Why.REFERENCE_AND_AMOUNT)
+    exact = [c for c in named if c.minor == receipt.minor]
+    if len(exact) == 1:
+        return Matching(_full(receipt, exact), Why.REFERENCE_AND_AMOUNT)
     if len(named) == 1 and receipt.minor < total:
         return Matching((Allocation(receipt.key, named[0].key, receipt.minor),), Why.REFERENCE_PART)
     if receipt.minor > total:
