@@ -20,6 +20,9 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "linear": "connectors.linear",
+    "monday": "connectors.monday",
+    "openproject": "connectors.openproject",
     "pingcode": "connectors.pingcode",
     "worktile": "connectors.worktile",
     "redmine": "connectors.redmine",

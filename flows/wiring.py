@@ -113,12 +113,19 @@ def the_night(
         write_reports=partial(_write_reports, loaded.out, checks),
         notify=_notifier(loaded, store),
         gate=checks.gate if run.checks else None,
+        on_news=checks.make_ready if run.checks else _nothing,
         out_check=checks.out_check if run.checks else None,
+        dask=run.dask,
+        config=str((loaded.root / loaded.file).resolve()),
         full=full,
         dry_run=dry_run,
         known_at=None if known_at is None else int(known_at.timestamp() * 1_000_000),
         say=say,
     )
+
+
+def _nothing() -> None:
+    """Nothing has to be made ready."""
 
 
 def _write_reports(folder: Path, checks: Checks, report: NightReport) -> Sequence[Path]:

@@ -65,7 +65,7 @@ def bulk_update(
 
 def fetch(connection: Connection, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """All rows of a query as plain tuples, through the driver."""
-    return [tuple(r) for r in connection.execute(sa.text(statement), parameters or {}).cursor.fetchall()]
+    return list(connection.execute(sa.text(statement), parameters or {}).cursor.fetchall())
 
 
 def wanted_ids(connection: Connection, ids: Sequence[int], table: str = "_wanted") -> str:

@@ -44,26 +44,33 @@ class Unbound:
     candidates: tuple[Candidate, ...]
 
 
+#: id, connection, vendor_id, project_id, project_key, kind, name, name_key, url
+_Row = tuple[Any, ...]
+_NAME = 6
+
+
 class _Directory:
     """The living milestones of the store, by project and name."""
 
-    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        self.by_name: dict[tuple[str, str, str], list[Candidate]] = {}
-        self.by_id: dict[tuple[str, str], Candidate] = {}
-        self.by_project: dict[tuple[str, str], list[Candidate]] = {}
-        self.projects: dict[tuple[str, str], Candidate] = {}
-        for key, connection, vendor_id, project_id, project_key, kind, name, key_name, url in rows:
-            found = Candidate(key, vendor_id, name, project_key, url)
-            self.by_id[connection, vendor_id] = found
-            self.by_id.setdefault((connection, vendor_id.rpartition(":")[2]), found)
-            for project in {project_id, project_key}:
+    def __init__(self, rows: Sequence[_Row]) -> None:
+        self.by_id: dict[tuple[str, str], _Row] = {}
+        self.projects: dict[tuple[str, str], _Row] = {}
+        self._inside: dict[tuple[str, str], dict[str, list[_Row]]] = {}  # (connection, project) -> name key -> rows
+        for row in rows:
+            _, connection, vendor_id, project_id, project_key, kind, _, key_name, _ = row
+            self.by_id[connection, vendor_id] = row
+            if ":" in vendor_id:
+                self.by_id.setdefault((connection, vendor_id.rpartition(":")[2]), row)
+            for project in (project_id,) if project_id == project_key else (project_id, project_key):
                 if kind == "project":
-                    self.projects[connection, project] = found
+                    self.projects[connection, project] = row
                     continue
-                self.by_name.setdefault((connection, project, key_name), []).append(found)
-                self.by_project.setdefault((connection, project), []).append(found)
+                names = self._inside.get((connection, project))
+                if names is None:
+                    names = self._inside[connection, project] = {}
+                names.setdefault(key_name, []).append(row)
 
-    def matches(self, connection: str, project: str, vendor_id: str | None, name: str | None) -> list[Candidate]:
+    def matches(self, connection: str, project: str, vendor_id: str | None, name: str | None) -> list[_Row]:
         """The milestones that a binding names exactly."""
         if vendor_id is not None:
             found = self.by_id.get((connection, vendor_id))
@@ -71,13 +78,18 @@ class _Directory:
         if name is None:
             whole = self.projects.get((connection, project))
             return [whole] if whole else []
-        return self.by_name.get((connection, project, name_key(name)), [])
+        return self._inside.get((connection, project), {}).get(name_key(name), [])
 
-    def near(self, connection: str, project: str, wanted: str) -> tuple[Candidate, ...]:
+    def near(self, connection: str, project: str, wanted: str) -> list[_Row]:
         """The milestones of the project whose names are most like what was written."""
-        known = self.by_project.get((connection, project), [])
-        names = difflib.get_close_matches(wanted, [c.name for c in known], n=3, cutoff=0.3)
-        return tuple(c for name in names for c in known if c.name == name)[:5]
+        known = [row for rows in self._inside.get((connection, project), {}).values() for row in rows]
+        names = difflib.get_close_matches(wanted, [r[_NAME] for r in known], n=3, cutoff=0.3)
+        return [r for name in names for r in known if r[_NAME] == name][:5]
+
+
+def _candidate(row: _Row) -> Candidate:
+    key, _, vendor_id, _, project_key, _, name, _, url = row
+    return Candidate(key, vendor_id, name, project_key, url)
 
 
 def resolve(connection: Connection, recorded_at: int, *, write: bool = True) -> list[Unbound]:
@@ -101,10 +113,10 @@ def resolve(connection: Connection, recorded_at: int, *, write: bool = True) -> 
     for binding_id, contract, event, _kind, source, project, vendor_id, name, file in waiting:
         found = directory.matches(source, project, vendor_id, name)
         if len(found) == 1:
-            bound.append((binding_id, found[0].id, recorded_at))
+            bound.append((binding_id, found[0][0], recorded_at))
             continue
         wanted = vendor_id or name or project
-        near = tuple(found) or directory.near(source, project, wanted)
+        near = tuple(_candidate(row) for row in found or directory.near(source, project, wanted))
         code = "MILESTONE_AMBIGUOUS" if found else "MILESTONE_UNKNOWN"
         shown = ", ".join(f"{c.name} ({c.vendor_id})" for c in near) or "-"
         place = Place(file=file, contract=contract, connection=source, path=f"events.{event}")

@@ -71,8 +71,14 @@ class Current:
         return replace(self, percent=value)
 
 
+#: Where a milestone stands of which nothing is known.
+UNKNOWN = Current()
+
+
 def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Change]:
     """The changes that an observation makes to where a milestone stands."""
+    if current is UNKNOWN and not seen.done and not seen.history and seen.percent_bp is None:
+        return []  # most milestones of a first night: open, and new to us
     holds = seen.done and not seen.deleted and not seen.unproven
     done = (current.done, current.done_when, current.done_ended)
     missed = list(_missed(current, seen))

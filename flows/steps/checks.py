@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,28 @@ class Checks:
     results: dict[str, Any] = field(default_factory=dict)
     # Great Expectations keeps its context in a global: one connection at a time.
     lock: threading.Lock = field(default_factory=threading.Lock)
+    loading: threading.Thread | None = None
 
     @property
     def today(self) -> int:
         """The day number of the run, in UTC."""
         return day_number(self.now.date())
 
+    def make_ready(self) -> None:
+        """Load Great Expectations beside the pull: it takes seconds, and a pull mostly waits for the source."""
+        if self.loading is None:
+            be_quiet()
+            self.loading = threading.Thread(target=lambda: import_module("great_expectations"), name="load checks")
+            self.loading.start()
+
+    def _ready(self) -> None:
+        """Wait for the loading. Two threads must not import it at once: its modules import each other in circles."""
+        if self.loading is not None:
+            self.loading.join()
+
     def gate(self, came: Arrived) -> GateResult:
         """Look at what a connection brought, and at what it did not bring."""
+        self._ready()
         with self.lock:
             stop, told = self._arrival(came)
             if stop is not None or not came.batch:
@@ -105,6 +120,7 @@ class Checks:
 
     def look_out(self, frame: pd.DataFrame, as_of: int, numbers: dict[int, str]) -> OutResult:
         """Look at a frame of `outgoing.COLUMNS`; `numbers` names the contracts by their id in the store."""
+        self._ready()
         with self.lock:
             result = validate(frame, outgoing.outgoing_suite(as_of), "out")
             self._keep_out(result)

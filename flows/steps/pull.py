@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid5
 
@@ -22,7 +23,7 @@ from sqlalchemy.engine import Connection
 from connectors.errors import SourceError
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, bulk_update, fetch, wanted_ids
-from flows.steps.changes import Change, Current, When, changes_of
+from flows.steps.changes import UNKNOWN, Change, Current, When, changes_of
 from flows.steps.evaluation.columns import day_number
 from models.domain.contracts import EvidenceGrade
 from models.domain.findings import Finding
@@ -113,16 +114,21 @@ async def pull_connection(
     recorded_at: int,
     gate: Gate | None = None,
     before_commit: Callable[[Connection], None] = lambda _connection: None,
+    on_news: Callable[[], None] = lambda: None,
 ) -> PullOutcome:
     """Pull a source into the store. A source that fails changes nothing.
 
-    `before_commit` may raise to stop (a lost lease): then nothing of the pull is written.
+    `before_commit` may raise to stop (a lost lease): then nothing of the pull is written. `on_news` is called
+    when the first change comes in, so that what will look at it can be made ready while the pull goes on.
     """
     known = Known.of(store, source.name)
     staged = Staged()
     try:
         async for page in source.pull(request):
+            nothing_yet = not staged.changed
             _stage(page, staged, known, request)
+            if nothing_yet and staged.changed:
+                on_news()
     except SourceError as problem:
         return PullOutcome(source.name, "failed", staged.seen, trouble=problem.trouble)
     if not staged.ended:
@@ -181,9 +187,10 @@ def _in_future(seen: Observation, now: datetime) -> Rejected | None:
 
 def storable(seen: Observation) -> Observation:
     """The observation with a mark for what no database takes in a text: U+0000 and halves of surrogate pairs."""
-    texts = [getattr(seen, name) or "" for name in _TEXTS] + [t for s in seen.history for t in (s.by, s.state) if t]
-    whole = "".join(texts)
-    if _plain(whole) == whole:
+    whole = f"{seen.project_id}{seen.project_key}{seen.project_name}{seen.milestone_id}{seen.kind}{seen.name}{seen.state}{seen.done_by}{seen.url}"
+    if seen.history:
+        whole += "".join(t for s in seen.history for t in (s.by, s.state) if t)
+    if (whole.isascii() and "\0" not in whole) or _plain(whole) == whole:
         return seen
     history = tuple(replace(s, by=s.by and _plain(s.by), state=s.state and _plain(s.state)) for s in seen.history)
     clean: dict[str, Any] = {n: _plain(t) for n in _TEXTS if (t := getattr(seen, n))}
@@ -224,17 +231,19 @@ def content_hash(seen: Observation) -> str:
     """A hash over everything that proves something; two equal hashes need no new observation."""
     proof = (
         seen.project_id, seen.project_key, seen.kind, seen.name, seen.state, seen.done, seen.accepted, seen.percent_bp,
-        None if seen.done_at is None or seen.date_provenance is Provenance.FIRST_OBSERVED else seen.done_at.timestamp(),
-        seen.done_on, seen.done_by, None if seen.planned_at is None else seen.planned_at.timestamp(), seen.planned_on,
-        seen.deleted, seen.archived, seen.url, int(seen.grade), seen.unproven, len(seen.history),
-        None if seen.accepted_at is None else seen.accepted_at.timestamp(),
+        None if seen.date_provenance is _FIRST_OBSERVED else seen.done_at,
+        seen.done_on, seen.done_by, seen.planned_at, seen.planned_on,
+        seen.deleted, seen.archived, seen.url, seen.grade, seen.unproven, len(seen.history), seen.accepted_at,
     )  # fmt: skip
-    return hashlib.blake2b(repr(proof).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(orjson.dumps(proof), digest_size=16).hexdigest()
+
+
+_FIRST_OBSERVED = Provenance.FIRST_OBSERVED  # looked up once, not for each of a hundred thousand rows
 
 
 def name_key(name: str) -> str:
     """A name as bindings compare it: Unicode-normalised, trimmed, inner spaces single."""
-    return " ".join(unicodedata.normalize("NFKC", name).split())
+    return " ".join((name if name.isascii() else unicodedata.normalize("NFKC", name)).split())
 
 
 # --- the commit --------------------------------------------------------------------------------------
@@ -268,12 +277,7 @@ def _commit(
                 result.stop,
                 findings=(result.stop, *result.findings),
             )
-        _clear_quarantine(
-            connection,
-            name,
-            [v for v in staged.here if v not in {r.milestone_id for r in staged.rejected}],
-            recorded_at,
-        )
+        _clear_quarantine(connection, name, staged, recorded_at)
         _write(connection, name, staged, known, run_id, recorded_at)
         _cursor(connection, name, staged, run_id, recorded_at)
         before_commit(connection)
@@ -307,13 +311,13 @@ def _quarantine(connection: Connection, rejected: Iterable[Rejected], run_id: st
     bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True)
 
 
-def _clear_quarantine(connection: Connection, name: str, good: Sequence[str], recorded_at: int) -> None:
+def _clear_quarantine(connection: Connection, name: str, staged: Staged, recorded_at: int) -> None:
     """A row that came in well has left the quarantine."""
     waiting = fetch(
         connection, "SELECT id, vendor_id FROM quarantine WHERE connection = :c AND cleared_at IS NULL", {"c": name}
     )
     if waiting:
-        sound = set(good)
+        sound = staged.here - {str(r.milestone_id) for r in staged.rejected}
         bulk_update(connection, quarantine, "id", ("cleared_at",), [(i, recorded_at) for i, v in waiting if v in sound])
 
 
@@ -351,7 +355,7 @@ def _write(connection: Connection, name: str, staged: Staged, known: Known, run_
         seen_rows.append(
             _observation_row(next_observation, milestone, seen, digest, run_id, staged.observed_at, recorded_at)
         )
-        for change in changes_of(standing.get(milestone, Current()), seen, staged.observed_at):
+        for change in changes_of(standing.get(milestone, UNKNOWN), seen, staged.observed_at):
             change_rows.append(_change_row(next_change, milestone, next_observation, change, recorded_at))
             next_change += 1
         next_observation += 1
@@ -396,11 +400,16 @@ def _milestone_row(milestone: int, name: str, seen: Observation, digest: str, re
     )  # fmt: skip
 
 
+@cache
+def _provenance(date: Provenance, person: Provenance, percent: Provenance) -> str:
+    return f"{date}/{person}/{percent}"
+
+
 def _observation_row(
     key: int, milestone: int, seen: Observation, digest: str, run_id: str, observed_at: int, recorded_at: int
 ) -> tuple[Any, ...]:
     history = [[s.at.timestamp(), s.done, s.by, s.state] for s in seen.history]
-    provenance = f"{seen.date_provenance}/{seen.person_provenance}/{seen.percent_provenance}"
+    provenance = _provenance(seen.date_provenance, seen.person_provenance, seen.percent_provenance)
     return (
         key, milestone, digest, seen.state, seen.done, seen.accepted, seen.percent_bp, _epoch(seen.done_at),
         None if seen.done_on is None else day_number(seen.done_on), seen.done_by, _epoch(seen.updated_at), observed_at, recorded_at,
@@ -430,5 +439,5 @@ def current_states(connection: Connection, ids: Sequence[int]) -> dict[int, Curr
     found: dict[int, Current] = {}
     for milestone, what, at, day, value, observed_at in rows:
         change = Change(what, When(at, day), value, corrects=False, by=None, grade=0, provenance="")
-        found[milestone] = found.get(milestone, Current()).after(change, observed_at)
+        found[milestone] = found.get(milestone, UNKNOWN).after(change, observed_at)
     return found
