@@ -261,6 +261,36 @@ def import_documents(file: Annotated[Path, typer.Argument()], config: Config = D
     finish(_commands().import_documents(config, file, LANGUAGE))
 
 
+@import_app.command("invoices", help=t("help.import_invoices"))
+def import_invoices(
+    file: Annotated[Path, typer.Argument()], config: Config = DEFAULT_CONFIG, as_of: AsOf = None, json: Json = False
+) -> None:
+    finish(_commands().import_invoices(config, file, as_of=as_of, as_json=json, language=LANGUAGE))
+
+
+@import_app.command("payments", help=t("help.import_payments"))
+def import_payments(
+    file: Annotated[Path, typer.Argument()],
+    config: Config = DEFAULT_CONFIG,
+    currency: Annotated[str | None, typer.Option(help=t("option.currency"))] = None,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(_commands().import_payments(config, file, currency=currency, as_of=as_of, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.allocate"))
+def allocate(
+    line: Annotated[int | None, typer.Argument(help=t("option.line"))] = None,
+    which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
+    amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    finish(_commands().allocate(config, line, which, amount, by, as_json=json, language=LANGUAGE))
+
+
 def main() -> None:
     """The console script."""
     be_quiet()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from connectors.store.bulk import bulk_insert, fetch
 from connectors.store.errors import StoreError
 from flows.steps import bind, contracts, decide, match, post, report
 from flows.steps.evaluation.columns import day_number
+from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
@@ -52,7 +53,11 @@ async def directly(name: str, step: Callable[..., Awaitable[T]], *args: Any) -> 
 
 
 #: Holds decisions back: given the plan and what was matched, the contracts that must not be posted.
-OutCheck = Callable[[decide.Plan, match.Matched], "OutResult"]
+OutCheck = Callable[[decide.Plan, Matched], "OutResult"]
+
+
+#: Judges shards of contracts, in their order, wherever it likes: it only reads.
+Judge = Callable[["Night", Sequence[Sequence[int]]], AsyncIterator[tuple[Matched, decide.Plan]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,13 @@ class Connection:
     system: str
     build: Callable[[], Source]
     projects: tuple[str, ...]
+
+
+async def judge_here(night: Night, shards: Sequence[Sequence[int]]) -> AsyncIterator[tuple[Matched, decide.Plan]]:
+    """Judge shards of contracts one after the other, in this process."""
+    for shard in shards:
+        with night.store.read() as connection:
+            yield decide.judge(connection, shard, night.day, night.calendars, night.known_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,9 @@ class Night:
     gate: Gate | None = None
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
+    judge: Judge = judge_here
+    dask: str = ""  # address of the scheduler whose workers judge, where Prefect runs the night
+    config: str = ""  # path of the configuration, for those workers
     full: bool = False
     dry_run: bool = False
     known_at: int | None = None
@@ -270,23 +285,20 @@ class _Judged:
 
 
 async def _match_and_post(night: Night, prolong: Callable[[Any], None]) -> _Judged:
-    """Chunk by chunk: match, decide, check, post. A lost lease stops before the next transaction."""
+    """Shard by shard: match, decide, check, post. A lost lease stops before the next transaction."""
     night.say("match")
     judged = _Judged()
     with night.store.read() as reader:
         ids = match.all_active(reader) if night.full else match.touched(reader, night.day)
-    for chunk in match.chunks(ids):
-        with night.store.read() as connection:
-            matched = match.match(connection, chunk, night.day, night.calendars, night.known_at)
-            plan = decide.decide(connection, matched, decide.read_ledger(connection, chunk), night.day)
+    async for matched, plan in night.judge(night, list(match.chunks(ids))):
         checked = night.out_check(plan, matched) if night.out_check and plan.records else OutResult()
         judged.findings += checked.findings
-        plan = plan.without(set(checked.held_back))
-        judged.evaluated += len(chunk)
-        judged.new += [r.record_id for r in plan.records]
+        kept = plan.without(set(checked.held_back))
+        judged.evaluated += len(matched.heads)
+        judged.new += [r.record_id for r in kept.records]
         if not night.dry_run:
             judged.posted = judged.posted.plus(
-                post.post(night.store, plan, night.run_id, night.day, night.recorded_at, before_commit=prolong)
+                post.post(night.store, kept, night.run_id, night.day, night.recorded_at, before_commit=prolong)
             )
     return judged
 

@@ -97,6 +97,9 @@ class RunSettings(_Strict):
         default=30, ge=1, description="how much older than the last pull the newest change may be before it is told"
     )
     checks: bool = True
+    dask: str = Field(
+        default="", description="address of a Dask scheduler (tcp://…:8786) that judges contracts; needs PostgreSQL"
+    )
 
 
 class Settings(BaseSettings):

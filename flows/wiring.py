@@ -115,6 +115,8 @@ def the_night(
         gate=checks.gate if run.checks else None,
         on_news=checks.make_ready if run.checks else _nothing,
         out_check=checks.out_check if run.checks else None,
+        dask=run.dask,
+        config=str((loaded.root / loaded.file).resolve()),
         full=full,
         dry_run=dry_run,
         known_at=None if known_at is None else int(known_at.timestamp() * 1_000_000),

@@ -14,8 +14,10 @@ from flows.commands.contract_import import import_contracts
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
 from flows.commands.reading import evaluate, explain, forecast, ready
+from flows.commands.receivable import allocate, import_invoices, import_payments
 
 __all__ = [
+    "allocate",
     "bind",
     "check",
     "connectors_list",
@@ -32,6 +34,8 @@ __all__ = [
     "go_live",
     "import_contracts",
     "import_documents",
+    "import_invoices",
+    "import_payments",
     "init",
     "intervene",
     "notices",

@@ -143,8 +143,6 @@ def _show_cases(run: Any, language: str) -> None:
             "cli.evaluated", language, entries=len(run.entries), compared=run.compared, differences=len(run.differences)
         )
     )
-    if run.left_out:
-        out.print(say("cli.left_out", language, keys=", ".join(run.left_out)))
 
 
 @command

@@ -25,7 +25,7 @@ from flows.steps.evaluation.conditions import blocking, supporting
 from flows.steps.evaluation.history import history
 from flows.steps.evaluation.outcome import leaf_name
 from flows.steps.evaluation.run import NOT_READY, READY, STATUS_NAMES
-from flows.steps.match import Matched, next_look
+from flows.steps.match import CalendarsOf, Matched, match, next_look
 from models.domain.ready import NAMESPACE, record_id
 
 
@@ -147,6 +147,14 @@ def read_ledger(connection: Connection, ids: Sequence[int]) -> Ledger:
         )
     )
     return Ledger(live, occurrences, open_, ever, hashes)
+
+
+def judge(
+    connection: Connection, ids: Sequence[int], as_of: int, calendars: CalendarsOf, known_at: int | None = None
+) -> tuple[Matched, Plan]:
+    """Match a shard of contracts and decide what follows. Only reads: it may run anywhere, and twice."""
+    matched = match(connection, ids, as_of, calendars, known_at)
+    return matched, decide(connection, matched, read_ledger(connection, ids), as_of)
 
 
 def decide(connection: Connection, matched: Matched, ledger: Ledger, as_of: int) -> Plan:

@@ -42,6 +42,7 @@ UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.
 UNION SELECT f.contract_id FROM facts f JOIN standing s ON s.contract_id = f.contract_id WHERE f.recorded_at >= s.evaluated_at - :slack
 UNION SELECT i.contract_id FROM invoices i JOIN standing s ON s.contract_id = i.contract_id WHERE i.recorded_at >= s.evaluated_at - :slack
 UNION SELECT r.contract_id FROM receipts r JOIN standing s ON s.contract_id = r.contract_id WHERE r.recorded_at >= s.evaluated_at - :slack
+UNION SELECT k.contract_id FROM credits k JOIN standing s ON s.contract_id = k.contract_id WHERE k.recorded_at >= s.evaluated_at - :slack
 UNION SELECT v.contract_id FROM interventions v JOIN standing s ON s.contract_id = v.contract_id WHERE v.recorded_at >= s.evaluated_at - :slack
 """
 
@@ -304,17 +305,22 @@ class _Loader:
     def _claims(self, term_ids: Sequence[int]) -> Claims:
         index = {t: i for i, t in enumerate(term_ids)}
         claims = Claims.none(len(term_ids))
-        for term, issued, received, gross, number in fetch(
+        for term, issued, received, gross, number, credit in fetch(
             self.connection,
-            f"SELECT i.term_id, i.issued_day, i.received_day, i.gross, i.number FROM invoices i JOIN {self.table} w ON w.id = i.contract_id "
+            "SELECT i.term_id, i.issued_day, i.received_day, i.gross, i.number, (SELECT SUM(k.gross) FROM credits k "
+            "WHERE k.invoice_id = i.id AND k.recorded_at <= :known) AS credit "
+            f"FROM invoices i JOIN {self.table} w ON w.id = i.contract_id "
             "WHERE i.cancelled_day IS NULL AND i.recorded_at <= :known ORDER BY i.issued_day DESC, i.id DESC",
             {"known": self.known_at},
         ):
             at = index.get(term)
-            if at is not None:
-                claims.invoiced[at], claims.received[at] = issued, NEVER if received is None else received
-                claims.amount[at] = -1 if gross is None else gross
-                claims.has_frozen[at] = number == "opening"
+            # What a red invoice took back entirely was never asked for; several invoices of a term add up.
+            if at is None or (credit is not None and gross is not None and credit >= gross):
+                continue
+            before = int(claims.amount[at]) if claims.invoiced[at] < NEVER else 0
+            claims.invoiced[at], claims.received[at] = issued, NEVER if received is None else received
+            claims.amount[at] = -1 if gross is None or before < 0 else before + gross - int(credit or 0)
+            claims.has_frozen[at] = number == "opening"
         self._frozen(claims, index)
         self._waived(claims, index)
         return self._money(claims, index)

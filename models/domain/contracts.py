@@ -13,6 +13,9 @@ from enum import IntEnum, StrEnum
 from fractions import Fraction
 
 from models.domain.conditions import Condition
+from models.domain.receivables.agreements import Promise
+from models.domain.receivables.limitation import Interruption
+from models.domain.receivables.rules import ReceivableRules
 
 
 class PriceBasis(StrEnum):
@@ -328,7 +331,8 @@ class Contract:
     opening: tuple[Opening, ...] = ()
     approval_required: bool = False
     notify_customer: bool = False  # customer_payer notices are drafts until this is switched on
-    receivables: Mapping[str, object] = field(default_factory=dict)  # late, statutory, ladder …: kept, not read yet
+    receivables: Mapping[str, object] = field(default_factory=dict)  # late, statutory, ladder … as written
+    rules: ReceivableRules = field(default_factory=ReceivableRules)  # the same, read
     file: str = ""
     line: int = 0
     content_hash: str = ""  # sha256 of the canonical long form
@@ -365,6 +369,15 @@ class PaymentFact:
     amount: int
     method: str = ""
     maturity: date | None = None
+    dishonoured: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseFact:
+    """The customer promised to pay a part of a term."""
+
+    term: str
+    promise: Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,3 +390,5 @@ class Facts:
     invoices: tuple[InvoiceFact, ...] = ()
     payments: tuple[PaymentFact, ...] = ()
     planned: Mapping[str, date] = field(default_factory=dict)  # event or progress name -> planned day
+    promises: tuple[PromiseFact, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()  # of the limitation period, for the whole contract

@@ -11,6 +11,8 @@ from fractions import Fraction
 from models.domain import contracts as m
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding
+from models.domain.receivables.agreements import Promise
+from models.domain.receivables.limitation import Interruption, InterruptionKind
 from models.records.contract_file import guarantee, read_contract
 from models.records.reading import Report, Unreadable, Value, documents
 
@@ -136,6 +138,8 @@ def _facts(value: Value, contract: m.Contract) -> m.Facts:
         invoices=tuple(_invoice(v, digits) for v in each("invoices")),
         payments=tuple(_payment(v, digits) for v in each("payments")),
         planned={name: v.day() for name, v in named("planned")},
+        promises=tuple(_promise(v, digits) for v in each("promises")),
+        interruptions=tuple(_interruption(v) for v in each("limitation_interruptions")),
     )
 
 
@@ -172,7 +176,8 @@ def _invoice(value: Value, digits: int) -> m.InvoiceFact:
 
 
 def _payment(value: Value, digits: int) -> m.PaymentFact:
-    fields = value.fields(("term", "date", "amount", "method", "maturity"), ("term", "date", "amount"))
+    known = ("term", "date", "amount", "method", "maturity", "dishonoured")
+    fields = value.fields(known, ("term", "date", "amount"))
     if not {"term", "date", "amount"} <= fields.keys():
         raise Unreadable
     return m.PaymentFact(
@@ -181,7 +186,29 @@ def _payment(value: Value, digits: int) -> m.PaymentFact:
         amount=fields["amount"].amount(digits),
         method=fields["method"].text() if "method" in fields else "",
         maturity=fields["maturity"].day() if "maturity" in fields else None,
+        dishonoured=fields["dishonoured"].day() if "dishonoured" in fields else None,
     )
+
+
+def _promise(value: Value, digits: int) -> m.PromiseFact:
+    needed = ("term", "made", "pay_by", "amount")
+    fields = value.fields((*needed, "by"), needed)
+    if not set(needed) <= fields.keys():
+        raise Unreadable
+    by = fields["by"].text() if "by" in fields else ""
+    made = Promise(fields["made"].day(), fields["pay_by"].day(), fields["amount"].amount(digits), by)
+    return m.PromiseFact(fields["term"].text(), made)
+
+
+def _interruption(value: Value) -> Interruption:
+    """A bare date is a demand that demonstrably arrived."""
+    if not value.is_mapping:
+        return Interruption(InterruptionKind.DEMAND, value.day())
+    fields = value.fields(("kind", "date", "proof"), ("kind", "date"))
+    if not {"kind", "date"} <= fields.keys():
+        raise Unreadable
+    kind = InterruptionKind(fields["kind"].choice(InterruptionKind))
+    return Interruption(kind, fields["date"].day(), fields["proof"].text() if "proof" in fields else "")
 
 
 def _snapshot(value: Value) -> Snapshot:

@@ -19,6 +19,7 @@ from models.domain.findings import Finding
 from models.domain.money import MINOR_DIGITS, amount_text, minor_digits
 from models.records.conditions import condition, due_rule, literal_date, long_condition, long_due, percent_text
 from models.records.reading import Report, Unreadable, Value, documents
+from models.records.receivables import receivable_rules
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ CONTRACT_KEYS = (
     "progress", "retention", "not_to_exceed", "retainer", "amendments", "opening", "approval", "notify_customer",
     "late", "statutory", "bill_policy", "ladder", "ageing", "invoice_gate",
 )  # fmt: skip
-#: Kept as they are for what follows the money; not read by the evaluation.
+#: What follows the money: kept as written, and read into `Contract.rules`.
 RECEIVABLES_KEYS = ("late", "statutory", "bill_policy", "ladder", "ageing", "invoice_gate")
 SIZES = ("micro", "small", "medium", "sme", "large", "public")
 
@@ -165,6 +166,7 @@ class _Reader:
             approval_required=(self.optional("approval", lambda v: v.choice(("required", "none"))) == "required"),
             notify_customer=bool(self.optional("notify_customer", Value.flag)),
             receivables=self._receivables(),
+            rules=receivable_rules(self.fields, self.digits),
         )
 
     def _receivables(self) -> dict[str, object]:

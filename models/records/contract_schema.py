@@ -11,6 +11,7 @@ from typing import Any
 
 from models.domain import contracts as m
 from models.records.contract_file import RECEIVABLES_KEYS, SIZES
+from models.records.receivables_schema import receivables_schemas
 
 Schema = dict[str, object]
 Schemas = Mapping[str, Any]
@@ -85,7 +86,7 @@ def _one_of(properties: Schemas, extra: Schemas | None = None) -> Schema:
 
 
 def _contract() -> Schema:
-    kept: dict[str, Schema] = {k: {} for k in RECEIVABLES_KEYS}
+    kept: dict[str, Schema] = {k: {} for k in RECEIVABLES_KEYS} | receivables_schemas()
     properties: dict[str, Schema] = {
         "contract": _text("The contract's number, unique over all files. 合同编号，全部文件中唯一。"),
         "title": _ref("text"),

@@ -260,6 +260,135 @@ receipts = Table(
     Index("ix_receipts_contract_id", "contract_id"),
 )
 
+#: Red invoices, credit notes and cancellations: so much less is owed on an invoice from `day` on.
+credits_ = Table(
+    "credits",
+    metadata,
+    _id(),
+    Column("key", String(36), nullable=False, unique=True),
+    _contract(),
+    Column("term_id", Id, ForeignKey("terms.id"), nullable=False),
+    Column("invoice_id", Id, ForeignKey("invoices.id"), nullable=False),
+    Column("number", Text),
+    Column("day", Integer, nullable=False),
+    Column("gross", BigInteger, nullable=False),
+    Column("kind", String(12), nullable=False),  # red, credit_note, cancelled
+    Column("reason", Text, nullable=False),
+    _recorded(),
+    Index("ix_credits_contract_id", "contract_id"),
+)
+
+#: Money as a bank or a list states it, before anybody says what it is for.
+bank_lines = Table(
+    "bank_lines",
+    metadata,
+    _id(),
+    Column("key", String(36), nullable=False, unique=True),
+    Column("currency", String(3), nullable=False),
+    Column("minor", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("payer", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("maturity_day", Integer),
+    Column("source", Text, nullable=False),  # the file it came in, and where
+    _recorded(),
+)
+
+#: Which part of a bank line a receipt of a term is. A receipt without one was recorded by itself.
+allocations = Table(
+    "allocations",
+    metadata,
+    _id(),
+    Column("receipt_id", Id, ForeignKey("receipts.id"), nullable=False, unique=True),
+    Column("bank_line_id", Id, ForeignKey("bank_lines.id"), nullable=False),
+    Column("why", Text, nullable=False),  # what spoke for it: reference_and_amount, …, or confirmed
+    Column("by", Text, nullable=False),
+    _recorded(),
+    Index("ix_allocations_bank_line_id", "bank_line_id"),
+)
+
+#: Promises, extensions and instalments of plans. They change what is due when, never what happened.
+agreements = Table(
+    "agreements",
+    metadata,
+    _id(),
+    Column("key", String(36), nullable=False, unique=True),
+    _contract(),
+    Column("term_id", Id, ForeignKey("terms.id"), nullable=False),
+    Column("kind", String(12), nullable=False),  # promise, extension, instalment
+    Column("made_day", Integer, nullable=False),
+    Column("until_day", Integer, nullable=False),
+    Column("gross", BigInteger),
+    Column("plan", String(36)),  # the plan an instalment belongs to
+    Column("default_clause", Boolean, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text),
+    _recorded(),
+    Index("ix_agreements_contract_id", "contract_id"),
+)
+
+#: Every touch with the customer about a term: reminders owed and sent, demands, deliveries, answers, disputes.
+reminders = Table(
+    "reminders",
+    metadata,
+    _id(),
+    Column("key", String(36), nullable=False, unique=True),
+    _contract(),
+    Column("term_id", Id, ForeignKey("terms.id"), nullable=False),
+    Column("kind", String(12), nullable=False),  # reminder, demand, delivered, answer, dispute, settled, reason
+    Column("level", Integer),
+    Column("day", Integer, nullable=False),
+    Column("due_day", Integer),
+    Column("gross", BigInteger),  # open that day, or in dispute
+    Column("channel", Text, nullable=False),  # draft, mail, letter, phone …
+    Column("proof", Text),
+    Column("code", String(20)),  # a delay reason
+    Column("by", Text, nullable=False),
+    _recorded(),
+    Index("ix_reminders_contract_id", "contract_id"),
+)
+
+guarantee_papers = Table(
+    "guarantee_papers",
+    metadata,
+    _id(),
+    Column("key", String(36), nullable=False, unique=True),
+    _contract(),
+    Column("code", Text, nullable=False),
+    Column("kind", String(12), nullable=False),  # bid, advance, performance, quality, payment
+    Column("form", String(5), nullable=False),  # bank, cash
+    Column("given", Boolean, nullable=False),  # by us; else to us
+    Column("currency", String(3), nullable=False),
+    Column("gross", BigInteger, nullable=False),
+    Column("issued_day", Integer, nullable=False),
+    Column("expires_day", Integer),
+    Column("obligation_day", Integer),  # how long it must hold
+    Column("return_day", Integer),
+    Column("issuer", Text, nullable=False),
+    Column("original_at", Text, nullable=False),
+    Column("on_demand", Boolean, nullable=False),
+    _recorded(),
+    UniqueConstraint("contract_id", "code"),
+)
+
+#: What happened to a guarantee: reduced, extended, returned, called.
+guarantee_events = Table(
+    "guarantee_events",
+    metadata,
+    _id(),
+    Column("key", String(36), nullable=False, unique=True),
+    Column("guarantee_id", Id, ForeignKey("guarantee_papers.id"), nullable=False),
+    Column("kind", String(10), nullable=False),  # reduced, extended, returned, called
+    Column("day", Integer, nullable=False),
+    Column("gross", BigInteger),
+    Column("until_day", Integer),
+    Column("by", Text, nullable=False),
+    _recorded(),
+    Index("ix_guarantee_events_guarantee_id", "guarantee_id"),
+)
+
 # --- decisions ---------------------------------------------------------------------------------------
 
 decisions = Table(

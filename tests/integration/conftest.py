@@ -7,10 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from connectors.store.engine import open_unchecked, upgrade
 
 SCRIPTS = Path(__file__).parents[1] / "servers"
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -56,3 +60,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     pid = _start("postgres_start.sh", folder, str(port))
     yield port
     os.kill(pid, signal.SIGINT)
+
+
+@pytest.fixture
+def url(postgres: int) -> str:
+    """A new, empty database with the schema in it."""
+    name = f"h{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(host="127.0.0.1", port=postgres, user="postgres", password="pg", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    address = f"postgresql+psycopg://postgres:pg@127.0.0.1:{postgres}/{name}"
+    store = open_unchecked(address)
+    upgrade(store)
+    store.dispose()
+    return address

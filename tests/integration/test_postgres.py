@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import date
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from connectors.store import open_store
 from connectors.store.backup import backup, restore
-from connectors.store.engine import open_unchecked, upgrade
 from connectors.store.errors import StoreBusy, StoreError
 from tests.fakes.company import company, invoice
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def url(postgres: int) -> str:
-    """A new, empty database with the schema in it."""
-    name = f"h{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(host="127.0.0.1", port=postgres, user="postgres", password="pg", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    address = f"postgresql+psycopg://postgres:pg@127.0.0.1:{postgres}/{name}"
-    store = open_unchecked(address)
-    upgrade(store)
-    store.dispose()
-    return address
 
 
 def test_a_contract_s_life_is_the_same_as_on_sqlite(tmp_path: Path, url: str) -> None:

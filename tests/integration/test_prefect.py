@@ -54,6 +54,45 @@ def _post(api: str, path: str) -> list[dict]:
     return httpx.post(f"{api}/{path}/filter", json={}, timeout=30, trust_env=False).raise_for_status().json()
 
 
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Dask scheduler and two workers, each a process of its own."""
+    folder, port = tmp_path_factory.mktemp("dask"), free_port()
+    common = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "stderr": subprocess.DEVNULL}
+    scheduler = [str(BIN / "dask"), "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    worker = [str(BIN / "dask"), "worker", f"tcp://127.0.0.1:{port}", "--no-dashboard", "--no-nanny", "--nthreads", "1"]
+    started = [subprocess.Popen(scheduler, **common)]
+    started += [subprocess.Popen([*worker, "--local-directory", str(folder / n)], **common) for n in ("a", "b")]
+    yield f"tcp://127.0.0.1:{port}"
+    for process in reversed(started):
+        process.kill()
+        process.wait()
+
+
+def test_contracts_are_judged_on_dask_workers_and_posted_once(tmp_path: Path, api: str, dask: str, url: str) -> None:
+    with company(tmp_path, url, more=f'[run]\nchecks = false\ndask = "{dask}"\n') as firm:
+        for number in range(12):
+            firm.contract(f"C-{number}")
+        firm.world.move(firm.world.find("M1"), "已完成", firm.at(date(2026, 11, 18)), "Li")
+        done = _huikuan("sync", "--as-of", "2026-11-20", "--json", cwd=tmp_path, env=_environment(api, tmp_path / "p"))
+        assert done.stdout, done.stderr[-3000:]
+        assert json.loads(done.stdout)["posted"] == 12
+        assert firm.records() == sorted((f"C-{n}", "T1", 1, "ready") for n in range(12))
+        again = _huikuan("sync", "--full", "--json", cwd=tmp_path, env=_environment(api, tmp_path / "p"))
+        assert again.stdout, again.stderr[-3000:]
+        assert json.loads(again.stdout)["posted"] == 0
+    shards = [run["state_type"] for run in _post(api, "task_runs") if run["name"].startswith("judge")]
+    assert len(shards) >= 2
+    assert set(shards) == {"COMPLETED"}
+
+
+def test_dask_with_sqlite_is_refused_with_what_to_do(tmp_path: Path, api: str) -> None:
+    with company(tmp_path, more='[run]\nchecks = false\ndask = "tcp://127.0.0.1:1"\n'):
+        done = _huikuan("sync", cwd=tmp_path, env=_environment(api, tmp_path / "p"))
+    assert done.returncode == 2
+    assert "Use PostgreSQL" in done.stderr
+
+
 def test_sync_runs_as_a_flow_with_artifacts_and_named_states(tmp_path: Path, api: str) -> None:
     with company(tmp_path) as firm:
         firm.contract("C-1")

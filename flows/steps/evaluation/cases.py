@@ -13,16 +13,11 @@ from flows.steps.evaluation.columns import day_number
 from flows.steps.evaluation.days import Calendars
 from flows.steps.evaluation.gather import gather
 from flows.steps.evaluation.history import history
+from flows.steps.evaluation.receivable import receivable_values
 from flows.steps.evaluation.run import evaluate
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.contract_checks import contract_warnings
 from models.records.case_file import Case, CaseFile, InvalidContract, Snapshot
-
-#: What the money does after the invoice; it comes with the receivables and is said to be left out.
-RECEIVABLES = frozenset(
-    "interest fixed_sum ageing bills_pending cash_open dunning_level dunning_paused_until promise limitation_expires "
-    "statutory_reference_due_on statutory_reference_overdue_days interest_candidate_lpr interest_candidate_daily".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +33,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class CaseRun:
-    """The outcome of a case file: what `--json` prints, the differences, the keys left out."""
+    """The outcome of a case file: what `--json` prints, and the differences."""
 
     entries: tuple[Mapping[str, object], ...]
     differences: tuple[Difference, ...]
     compared: int
-    left_out: tuple[str, ...]
 
 
 def run_cases(cases: CaseFile, library: Mapping[str, CalendarSpec]) -> CaseRun:
@@ -51,13 +45,12 @@ def run_cases(cases: CaseFile, library: Mapping[str, CalendarSpec]) -> CaseRun:
     specs = {**library, **cases.calendars}
     entries: list[Mapping[str, object]] = []
     differences: list[Difference] = []
-    compared, left_out = 0, set()
+    compared = 0
     for case in cases.cases:
         for snapshot in case.snapshots:
             entry = evaluate_snapshot(case, snapshot, specs)
             entries.append(entry)
-            pairs = [p for p in _expectations(snapshot, entry) if p[0].rpartition(".")[2] not in RECEIVABLES]
-            left_out |= {k for term in snapshot.terms.values() for k in term if k in RECEIVABLES}
+            pairs = _expectations(snapshot, entry)
             compared += len(pairs)
             differences += [Difference(case.id, snapshot.as_of, k, want, got) for k, want, got in pairs if want != got]
     for sketch in cases.invalid:
@@ -65,7 +58,7 @@ def run_cases(cases: CaseFile, library: Mapping[str, CalendarSpec]) -> CaseRun:
         codes = _codes(sketch, specs)
         if sketch.error not in codes:
             differences.append(Difference(sketch.id, None, "error", sketch.error, ", ".join(codes) or "accepted"))
-    return CaseRun(tuple(entries), tuple(differences), compared, tuple(sorted(left_out)))
+    return CaseRun(tuple(entries), tuple(differences), compared)
 
 
 def _codes(sketch: InvalidContract, specs: Mapping[str, CalendarSpec]) -> list[str]:
@@ -100,7 +93,9 @@ def evaluate_snapshot(case: Case, snapshot: Snapshot, specs: Mapping[str, Calend
         "case": case.id,
         "as_of": snapshot.as_of.isoformat(),
         "terms": {
-            t.id: outcome.term_values(contract, i, out, past, names.get(i, [])) for i, t in enumerate(contract.terms)
+            t.id: outcome.term_values(contract, i, out, past, names.get(i, []))
+            | receivable_values(contract, facts, i, out, calendars)
+            for i, t in enumerate(contract.terms)
         },
         "exceptions": outcome.exceptions(contract, 0, out),
         "warnings": warnings,

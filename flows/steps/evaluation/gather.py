@@ -90,9 +90,17 @@ def _claims(batch: Batch, contracts: Sequence[m.Contract], facts: Sequence[m.Fac
                 claims.invoiced[at] = day_number(invoice.issued)
                 claims.received[at] = NEVER if invoice.received is None else day_number(invoice.received)
                 claims.amount[at] = -1 if invoice.amount is None else invoice.amount
-        money += [(term[p.term], day_number(p.maturity or p.on), p.amount) for p in known.payments]
+        money += [row for p in known.payments for row in _money(term[p.term], p)]
     table = np.array(money, dtype=np.int64).reshape(-1, 3)
     return replace(claims, money_term=table[:, 0], money_day=table[:, 1].astype(np.int32), money=table[:, 2])
+
+
+def _money(at: int, payment: m.PaymentFact) -> Iterator[tuple[int, int, int]]:
+    """A payment, and what takes a dishonoured bill back."""
+    counts = day_number(payment.maturity or payment.on)
+    yield at, counts, payment.amount
+    if payment.dishonoured is not None:
+        yield at, max(counts, day_number(payment.dishonoured)), -payment.amount
 
 
 def _open(claims: Claims, at: int, opening: m.Opening, money: list[tuple[int, int, int]]) -> None:

@@ -43,6 +43,7 @@ class Evaluation:
     due_beyond: Mask  # the due date lies past the calendar's horizon
     paid: Ints
     last_paid: Days
+    claimed: Ints  # gross as invoiced where the invoice states it, else as computed
     outstanding: Ints  # of the invoiced gross
     overdue_days: Ints
     expected_nodes: NodeDays | None  # by node, with plans for what has not happened
@@ -202,7 +203,8 @@ def _received(batch: Batch, facts: Facts, as_of: Days) -> tuple[Ints, Days]:
     if len(claims.money_term):
         here = claims.money_day <= as_of[batch.term_contract()[claims.money_term]]
         np.add.at(paid, claims.money_term[here], claims.money[here])
-        np.maximum.at(last, claims.money_term[here], claims.money_day[here])
+        came = here & (claims.money > 0)
+        np.maximum.at(last, claims.money_term[came], claims.money_day[came])
     return paid, np.where(paid > 0, last, NEVER).astype(np.int32)
 
 
@@ -235,7 +237,7 @@ def _today(
     )
     return Evaluation(
         batch, plan, rows, as_of, now.slots, now.nodes, legal, known, expected, froze.fixed, froze.unproven, amounts,
-        status, due, beyond, paid, last_paid, outstanding, overdue, expected_nodes,
+        status, due, beyond, paid, last_paid, gross, outstanding, overdue, expected_nodes,
     )  # fmt: skip
 
 

@@ -13,6 +13,12 @@ PLAIN = st.text(alphabet="abcxyz 合同,:#'\"é🙂%&*!|>-", min_size=1, max_siz
 DAYS = st.dates(date(1990, 1, 1), date(2200, 12, 31)).map(lambda d: d.isoformat())
 PERIODS = st.sampled_from(["days", "business_days", "months"])
 SMALL = st.integers(0, 400)
+#: What is late, in each of its forms.
+LATE = st.one_of(
+    st.just({"daily_rate": "0.0005", "basis": "agreed"}),
+    st.just({"lpr_pct": "3.00", "lpr_factor": "1.5", "fixed_sum": "40.00"}),
+    DAYS.map(lambda day: {"rates": [{"from": day, "pct": 10.15}], "day_base": 360}),
+)
 
 
 def amounts(digits: int) -> st.SearchStrategy[str]:
@@ -120,7 +126,7 @@ def contracts(draw: st.DrawFn) -> Mapping[str, object]:
         "events": draw(st.dictionaries(NAMES, BINDINGS, max_size=3)),
         "guarantees": [{"id": "G", "kind": "履约保函", "amount": draw(amounts(digits)), "issued": draw(DAYS)}],
         "opening": [{"term": "FREE", "invoiced": draw(amounts(digits)), "invoiced_on": draw(DAYS)}],
-        "late": {"daily_rate": "0.0005", "rates": [{"from": draw(DAYS), "pct": 10.15}]},
+        "late": draw(LATE),
         "terms": terms,
     }
 
