@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors.errors import SourceConfig
 from connectors.gitlab import mapping
 from connectors.gitlab.fake import GitLabFake
 from connectors.kit.conformance import Bench
@@ -330,3 +331,12 @@ def test_only_what_a_browser_may_follow_becomes_a_link() -> None:
     item = on.vendor.add("M")
     item.unknown = {"web_url": "javascript:alert(1)"}
     assert seen(on, item).url is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "near"), [("milestones", ["groups"], "group"), ("open_issues", "confirmed", "confirm")]
+)
+def test_a_value_that_is_not_allowed_names_the_closest(key: str, value: object, near: str) -> None:
+    on = bench(**{key: value})
+    problem = on.fails(SourceConfig, on.source)
+    assert problem.advice.startswith(f"One of: {near}")
