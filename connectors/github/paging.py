@@ -78,7 +78,8 @@ def tagged_walk(ask: Ask, path: str, ahead: int) -> TaggedWalk:
             return rows, str(number + 1)
         walk.full = len(rows) >= PAGE
         if number > 1:
-            walk.moved = not (await unchanged(1) and await unchanged(number))
+            # Fewer pages than the first one told: the witness was another page than the one that now ends the list.
+            walk.moved = number != last or not (await unchanged(1) and await unchanged(number))
         return rows, None
 
     walk = TaggedWalk(fetch, "id")
