@@ -99,7 +99,7 @@ def _bodies(connection: Connection, as_of: int) -> Sequence[tuple[Any, ...]]:
         "SELECT c.id, c.customer, c.currency, c.project_manager, d.body FROM standing s "
         "JOIN contracts c ON c.id = s.contract_id AND c.active "
         "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d) "
-        "ORDER BY c.id",
+        "WHERE d.body LIKE '%invoiced%' OR d.body LIKE '%part_paid%' OR d.body LIKE '%ready\"%' ORDER BY c.id",
         {"d": as_of},
     )
 
