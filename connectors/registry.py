@@ -20,12 +20,21 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "feishu_project": "connectors.feishu_project",
+    "github": "connectors.github",
+    "gitlab": "connectors.gitlab",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
+    "ms_planner": "connectors.ms_planner",
+    "ms_project": "connectors.ms_project",
+    "odoo": "connectors.odoo",
     "openproject": "connectors.openproject",
     "pingcode": "connectors.pingcode",
-    "worktile": "connectors.worktile",
     "redmine": "connectors.redmine",
+    "tapd": "connectors.tapd",
+    "teambition": "connectors.teambition",
+    "worktile": "connectors.worktile",
+    "zentao": "connectors.zentao",
 }
 
 

@@ -52,6 +52,7 @@ class Listing:
     kind: str = ""  # stands before the ids, with a colon, where a source has several kinds
     key: str = "id"  # the field that identifies a row
     incremental: bool = False  # does `start` honour `since`?
+    tells_all: bool = True  # False: `observe` gives None for milestones that did not change, too; needs `kind`
     details: Callable[[Sequence[Row]], Awaitable[Mapping[str, Any]]] = _no_details
     unchanged: Callable[[], Awaitable[bool]] | None = None  # asked first: is the list as it was (ETag, sync token)?
 
@@ -162,7 +163,7 @@ class RestSource(ABC):
             if reader.whole:
                 whole += 1
                 alive |= {*ids, f"{listing.kind}:"} if listing.kind else set()
-        if whole == len(listings):
+        if whole == len(listings) and all(one.tells_all for one in listings):
             yield Page((), project_id=project.id, snapshot_of=(project.id,))
         elif alive:
             yield Page((), project_id=project.id, alive=tuple(sorted(alive)))

@@ -176,6 +176,11 @@ def _many(bench: Bench, count: int = MANY) -> list[Item]:
     return [bench.vendor.add(f"M{n:04d}") for n in range(count)]
 
 
+def _last_part(key: str) -> str:
+    """Where projects live in groups, their key is a path."""
+    return key.upper().rpartition("/")[2]
+
+
 def _all_seen(bench: Bench, items: list[Item]) -> None:
     wanted = {bench.vendor.milestone_id(i) for i in items}
     missing = wanted - {k for k, o in bench.known.milestones.items() if not o.deleted}
@@ -232,7 +237,7 @@ def one_page(bench: Bench) -> None:
     seen = bench.seen(item)
     _demand(seen.name == item.name, f"the name came as {seen.name!r}")
     _demand(not seen.done and not seen.deleted, "an open milestone came as done or deleted")
-    _demand(seen.project_key.upper() == "ALPHA", f"the project's key is {seen.project_key!r}")
+    _demand(_last_part(seen.project_key) == "ALPHA", f"the project's key is {seen.project_key!r}")
     _demand(seen.planned_at is not None or seen.planned_on is not None, "the planned date is lost")
 
 
@@ -389,6 +394,21 @@ def second_pull_brings_nothing_new(bench: Bench) -> None:
     _demand(not bench.known.news, f"{len(bench.known.news)} milestones are news, and nothing happened")
 
 
+def quiet_nights_hide_nothing(bench: Bench) -> None:
+    """What is not told again, since it did not change, is not gone; also where the last change is long ago."""
+    items = _many(bench, 120)
+    bench.vendor.finish(items[0])
+    for day in range(4):
+        bench.at(day * 86_400)
+        bench.pull()
+        _all_seen(bench, items)
+        _demand(not day or not bench.known.news, f"{len(bench.known.news)} milestones are news, and nothing happened")
+    bench.vendor.remove(items[1])
+    bench.pull()
+    _all_seen(bench, [items[0], *items[2:]])
+    _demand(bench.seen(items[1]).deleted, "a milestone deleted after quiet nights is still there")
+
+
 def incremental_equals_full(bench: Bench) -> None:
     """What is known after increments is what a fresh pull sees."""
     items = _many(bench, 30)
@@ -518,8 +538,68 @@ def moved(bench: Bench) -> None:
     bench.pull()
     bench.pull(full=True)
     seen = bench.seen(item)
-    _demand(seen.project_key.upper() == "BETA", f"the project is {seen.project_key!r}")
+    _demand(_last_part(seen.project_key) == "BETA", f"the project is {seen.project_key!r}")
     _demand(not seen.deleted, "a moved milestone is taken for deleted")
+
+
+# --- ETags, where the vendor has them and the connector uses them -------------------------------------------
+
+
+def unchanged_costs_a_304(bench: Bench) -> None:
+    """Where nothing changed no row is sent, on one page or on several; a change on the last page is seen."""
+    for day, count in enumerate((3, MANY), 1):
+        items = [bench.vendor.add(f"{count}/{n:04d}") for n in range(count)]
+        bench.pull()
+        bench.at(day * 86_400)
+        before = len(bench.vendor.answered)
+        bench.pull()
+        _demand(304 in bench.vendor.answered[before:], "nothing was asked conditionally")
+        _demand(not bench.known.told, f"{bench.known.told} rows came, and nothing changed")
+        bench.at(day * 86_400 + 60)
+        bench.vendor.finish(items[-1])
+        bench.pull()
+        _demand(bench.seen(items[-1]).done, "a change was missed")
+
+
+def changes_after_a_304(bench: Bench) -> None:
+    """Done, deleted, and a source that sends no ETags any more: a quiet night hides nothing of the next."""
+    done, gone, later = (bench.vendor.add(n) for n in ("done", "gone", "later"))
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: bench.vendor.finish(done),
+        lambda: bench.vendor.remove(gone),
+        lambda: setattr(bench.vendor, "tags", False),
+        lambda: bench.vendor.finish(later),
+    )
+    bench.pull()
+    for day, step in enumerate(steps, 1):
+        bench.at(day * 86_400 - 3600)
+        bench.pull()
+        bench.at(day * 86_400)
+        step()
+        bench.pull()
+    _demand(bench.seen(done).done, "a milestone finished after a quiet night is not done")
+    _demand(bench.seen(gone).deleted, "a milestone deleted after a quiet night is still there")
+    _demand(bench.seen(later).done, "a source without ETags is not read any more")
+
+
+def a_304_is_trusted_only_where_it_was_asked_for(bench: Bench) -> None:
+    """A full pull asks for everything; a 304 that nobody asked for is no empty list."""
+    item = bench.item()
+    before = len(bench.vendor.asked)
+    bench.pull(full=True)
+    _demand(bench.known.told == 1, f"a full pull brought {bench.known.told} rows, where there is 1")
+    _demand(
+        not any("if-none-match" in r.headers for r in bench.vendor.asked[before:]), "a full pull asked conditionally"
+    )
+    cursor = bench.known.cursor
+    bench.vendor.faults.append(Fault("status", 10_000, 304))
+    bench.fails(SourceError, lambda: bench.pull(full=True))
+    _demand(bench.known.cursor == cursor, "the cursor moved in a pull that failed")
+    _demand(not bench.seen(item).deleted, "an empty answer is taken for an empty list")
+
+
+NOT_CONDITIONAL = "the connector asks nothing conditionally"
+CONDITIONAL = (unchanged_costs_a_304, changes_after_a_304, a_304_is_trusted_only_where_it_was_asked_for)
 
 
 # --- rows that are not as agreed -------------------------------------------------------------------------
@@ -611,6 +691,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "many_requests_share_one_new_token": many_requests_share_one_new_token,
     **{f"refused_{status}": _refused(status) for status in (401, 403, 404, 410)},
     "second_pull_brings_nothing_new": second_pull_brings_nothing_new,
+    "quiet_nights_hide_nothing": quiet_nights_hide_nothing,
     "incremental_equals_full": incremental_equals_full,
     "cursor_from_the_future": cursor_from_the_future,
     "unreadable_cursor": unreadable_cursor,
@@ -623,6 +704,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "the_last_one_deleted": the_last_one_deleted,
     "renamed": renamed,
     "moved": moved,
+    **{case.__name__: case for case in CONDITIONAL},
     "unknown_field_is_kept": unknown_field_is_kept,
     "proof_field_missing": _spoiled("missing", ("PROOF_FIELD_MISSING",)),
     "proof_field_of_another_type": _spoiled("retyped", ("PROOF_FIELD_TYPE", "STATE_UNKNOWN")),
@@ -638,6 +720,8 @@ def run_case(info: ConnectorInfo, name: str) -> CaseResult:
     if not isinstance(vendor, ScriptedVendor):
         raise SourceConfig("no_scripted_vendor", system=info.system)
     reason = vendor.skips.get(name)
+    if reason is None and CASES[name] in CONDITIONAL and not vendor.conditional:
+        reason = NOT_CONDITIONAL
     if reason is not None:
         return CaseResult(name, "skipped" if reason.strip() else "failed", reason or "skipped without a reason")
     try:

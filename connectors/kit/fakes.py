@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 import httpx
@@ -56,6 +57,7 @@ class ScriptedVendor(httpx.AsyncBaseTransport):
     system: ClassVar[str]
     token_path: ClassVar[str] = ""  # part of the path of the token call; empty: there is none
     secrets: ClassVar[tuple[str, ...]]
+    conditional: ClassVar[bool] = False  # milestones carry ETags, and the connector asks with If-None-Match
     #: Cases of the conformance suite that cannot apply, each with the reason.
     skips: ClassVar[Mapping[str, str]] = {}
 
@@ -65,6 +67,8 @@ class ScriptedVendor(httpx.AsyncBaseTransport):
         self.faults: list[Fault] = []
         self.requests: list[str] = []  # method and path
         self.asked: list[httpx.Request] = []
+        self.answered: list[int] = []  # the status of each answer; nothing for a connection that was lost
+        self.tags = True  # are ETags sent, where the vendor has them
         self.after_first_page: Callable[[], object] | None = None
         self.refuse_data: int | None = None  # answer every data request with this status
         self.expired = False
@@ -143,6 +147,11 @@ class ScriptedVendor(httpx.AsyncBaseTransport):
         """A fault if one is due, else the vendor's answer."""
         self.requests.append(f"{request.method} {request.url.path}")
         self.asked.append(request)
+        answer = await self._answer_or_fault(request)
+        self.answered.append(answer.status_code)
+        return answer
+
+    async def _answer_or_fault(self, request: httpx.Request) -> httpx.Response:
         fault = self._fault(request)
         if fault is None:
             return self._refused(request) or self.answer(request)
@@ -178,7 +187,19 @@ class ScriptedVendor(httpx.AsyncBaseTransport):
         if fault.kind == "truncated":
             whole = self.answer(request).content
             return httpx.Response(200, headers={"content-type": "application/json"}, content=whole[: len(whole) // 2])
+        if fault.status == 304:
+            return httpx.Response(304, headers=dict(fault.headers))
         return reply({}, fault.status, fault.headers)
+
+    def tagged(self, request: httpx.Request, answer: httpx.Response) -> httpx.Response:
+        """The answer with its ETag; 304 without a body where the request has that tag already (RFC 9110, 13.1.2)."""
+        if not self.tags:
+            return answer
+        answer.headers["etag"] = tag = f'W/"{blake2b(answer.content, digest_size=16).hexdigest()}"'
+        if request.headers.get("if-none-match") != tag:
+            return answer
+        kept = {k: v for k, v in answer.headers.items() if k not in ("content-type", "content-length")}
+        return httpx.Response(304, headers=kept)
 
     def served(self, first: bool, more: bool) -> None:  # noqa: FBT001 - two facts about a page
         """Call after a page of milestones was made: lets the script change things under way."""

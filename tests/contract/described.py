@@ -7,8 +7,8 @@ openapi-core does not look at query parameters that the description does not kno
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from openapi_core.exceptions import OpenAPIError
 from openapi_core.templating.paths.exceptions import PathError
 from openapi_core.templating.paths.finders import APICallPathFinder
 from werkzeug.datastructures import Headers, ImmutableMultiDict
+
+from connectors.kit.conformance import CASES, run_case
+from connectors.registry import ConnectorInfo
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Described(httpx.AsyncBaseTransport):
         except PathError as problem:
             self.broken.append(f"{where}: not in the description ({problem})")
         except OpenAPIError as problem:
-            self.broken.append(f"{where}: {problem} {_why(problem)}"[:600])
+            self.broken.append(f"{where}: {_why(problem)} {problem}"[:600])
 
     def _unknown_parameters(self, asked: _Request, where: str) -> None:
         known = _parameters(self.openapi, asked)
@@ -155,3 +158,31 @@ class DescribedGraphQL(httpx.AsyncBaseTransport):
             )
             self.broken += [f"answer: {e.message} at {e.path}" for e in again.errors or ()]
         return answer
+
+
+#: The cases of the conformance suite whose script spoils answers itself.
+SPOILED = frozenset(
+    {
+        "passes_after_truncated_answer", "gives_up_when_truncated", "login_page_with_200", "plain_text_with_200",
+        "proof_field_missing", "proof_field_of_another_type", "secrets_stay_inside",
+    }
+)  # fmt: skip
+
+
+def suite_broken(info: ConnectorInfo, referee: Callable[[httpx.AsyncBaseTransport], Described]) -> dict[str, list[str]]:
+    """The whole conformance suite under the eyes of the description: what was broken, by case; SPOILED ones must be."""
+    found = {}
+    for case in CASES:
+        eyes: list[Described] = []
+
+        def build(name: str, options: Mapping[str, object], eyes: list[Described] = eyes, **given: Any) -> Any:
+            eyes.append(referee(given.pop("transport")))
+            return info.build(name, options, transport=eyes[-1], **given)
+
+        result = run_case(replace(info, build=build), case)
+        broken = [b for eye in eyes for b in eye.broken] + ([] if result.outcome != "failed" else [result.reason])
+        if broken and case not in SPOILED:
+            found[case] = broken
+        if not broken and case in SPOILED:
+            found[case] = ["the referee did not notice a spoiled answer"]
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from connectors.kit.conformance import CASES, run_case, run_conformance
@@ -51,3 +53,35 @@ def test_a_connector_that_does_nothing_fails_the_suite() -> None:
     broken = ConnectorInfo(found.system, found.title, found.options, forgetful, found.fake)
     assert run_case(broken, "deleted").outcome == "failed"
     assert run_case(broken, "done_is_seen").outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "case"),
+    [
+        ("believes", "changes_after_a_304"),
+        ("reads_all", "unchanged_costs_a_304"),
+        ("always_asks", "a_304_is_trusted_only_where_it_was_asked_for"),
+    ],
+)
+def test_a_connector_that_uses_etags_wrongly_fails_the_suite(broken: str, case: str) -> None:
+    found = connector("github")
+
+    def build(*args, **kwargs):
+        source = found.build(*args, **kwargs)
+        if broken == "always_asks":
+            ask = source.http.ask
+            source.http.ask = lambda method, path, *, headers, **more: ask(
+                method, path, headers={"If-None-Match": "x", **headers}, **more
+            )
+            return source
+        listings = source.listings
+
+        async def answer() -> bool:
+            return broken == "believes" and bool(source.before.since)
+
+        source.listings = lambda project: [replace(one, unchanged=answer) for one in listings(project)]
+        return source
+
+    spoiled = ConnectorInfo(found.system, found.title, found.options, build, found.fake)
+    assert run_case(spoiled, case).outcome == "failed"
+    assert run_case(spoiled, "one_page").outcome == "passed"
