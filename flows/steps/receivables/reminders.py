@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import as_date, day_number
-from flows.steps.receivables.agreements import Touch, add_touches, promises, terms_by_name
+from flows.steps.receivables.agreements import PromiseLine, Touch, add_touches, promises, terms_by_name
 from flows.steps.receivables.columns import OpenTerms, reminders_due
 from flows.steps.receivables.guarantees import guarantee_findings
 from flows.steps.receivables.standing import numbers, open_terms
@@ -139,13 +139,21 @@ class Followed:
 
 def follow(connection: Connection, as_of: date, recorded_at: int, *, dry_run: bool = False) -> Followed:
     """Draft the reminders owed, each once; notice broken promises and guarantees that run out."""
-    terms = open_terms(connection, day_number(as_of))
-    drafted = 0
-    if not dry_run and not _before_go_live(connection):
-        drafted = _draft(connection, owed(connection, terms, as_of), as_of, recorded_at)
+    live = not _before_go_live(connection)
+    broken = [p for p in promises(connection, as_of) if p.state is PromiseState.BROKEN]
+    drafted, findings = 0, guarantee_findings(connection, as_of)
+    if live or broken:  # else nobody asks what is open, and a night with much of it stays short
+        terms = open_terms(connection, day_number(as_of))
+        findings = [*_broken(broken, _names(connection, terms)), *findings]
+        if live and not dry_run:
+            drafted = _draft(connection, owed(connection, terms, as_of), as_of, recorded_at)
+    return Followed(drafted, tuple(findings))
+
+
+def _names(connection: Connection, terms: OpenTerms) -> set[str]:
+    """CONTRACT/TERM of everything open."""
     names = numbers(connection)
-    open_ = {f"{names[int(c)]}/{t}" for c, t in zip(terms.contract.tolist(), terms.term.tolist(), strict=True)}
-    return Followed(drafted, (*_broken(connection, open_, as_of), *guarantee_findings(connection, as_of)))
+    return {f"{names[int(c)]}/{t}" for c, t in zip(terms.contract.tolist(), terms.term.tolist(), strict=True)}
 
 
 def _before_go_live(connection: Connection) -> bool:
@@ -163,7 +171,8 @@ def _draft(connection: Connection, owed_: Sequence[Reminder], as_of: date, recor
     return add_touches(connection, touches, recorded_at)
 
 
-def _broken(connection: Connection, open_: set[str], as_of: date) -> list[Finding]:
+def _broken(promised: Sequence[PromiseLine], open_: set[str]) -> list[Finding]:
+    """Broken promises of what is still open."""
     return [
         Finding(
             "PROMISE_BROKEN",
@@ -175,6 +184,6 @@ def _broken(connection: Connection, open_: set[str], as_of: date) -> list[Findin
                 "amount": f"{p.currency} {amount_text(p.promise.minor, minor_digits(p.currency))}",
             },
         )
-        for p in promises(connection, as_of)
-        if p.state is PromiseState.BROKEN and p.which in open_
+        for p in promised
+        if p.which in open_
     ]

@@ -93,15 +93,17 @@ def _append(rows: _Rows, contract: int, term: str, who: tuple[int, int, int], du
     rows.open.append(sum_)
 
 
+_BODIES = """
+SELECT c.id, c.customer, c.currency, c.project_manager, d.body FROM standing s
+JOIN contracts c ON c.id = s.contract_id AND c.active
+JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d)
+WHERE d.body LIKE '%"invoiced"%' OR d.body LIKE '%"part_paid"%' OR d.body LIKE '%"ready"%' ORDER BY c.id
+"""
+
+
 def _bodies(connection: Connection, as_of: int) -> Sequence[tuple[Any, ...]]:
-    return fetch(
-        connection,
-        "SELECT c.id, c.customer, c.currency, c.project_manager, d.body FROM standing s "
-        "JOIN contracts c ON c.id = s.contract_id AND c.active "
-        "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d) "
-        "WHERE d.body LIKE '%invoiced%' OR d.body LIKE '%part_paid%' OR d.body LIKE '%ready\"%' ORDER BY c.id",
-        {"d": as_of},
-    )
+    """The decisions in force on a day that may hold something open."""
+    return fetch(connection, _BODIES, {"d": as_of})
 
 
 def _with_rules(connection: Connection, terms: OpenTerms) -> OpenTerms:
