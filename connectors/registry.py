@@ -21,17 +21,22 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
     "gitlab": "connectors.gitlab",
+    "icalendar": "connectors.ical",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
     "ms_planner": "connectors.ms_planner",
     "ms_project": "connectors.ms_project",
+    "mspdi": "connectors.msproject",
     "odoo": "connectors.odoo",
     "openproject": "connectors.openproject",
     "pingcode": "connectors.pingcode",
     "redmine": "connectors.redmine",
+    "singer": "connectors.singer",
+    "table": "connectors.spreadsheet",
     "tapd": "connectors.tapd",
     "teambition": "connectors.teambition",
     "worktile": "connectors.worktile",

@@ -138,7 +138,9 @@ class Mapped:
         if isinstance(value, dict | list | tuple):
             raise wrong_type(m.done_field, value, "text")
         found = plain(value)
-        if self._open and found not in self._done | self._open | {""}:
+        if self._open and not found:
+            raise BadRow("PROOF_FIELD_MISSING", field=m.done_field)
+        if self._open and found not in self._done | self._open:
             known = ", ".join((*m.done_values, *m.open_values))
             raise BadRow("STATE_UNKNOWN", field=m.done_field, found=str(value)[:40], expected=known)
         return shown(value), found in self._done

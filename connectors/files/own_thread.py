@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 _END = object()
 
 
-async def in_own_thread(make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+async def in_own_thread(make: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
     """The items of `make()`. All of it runs in the same thread: libraries keep contexts by thread."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -137,7 +137,7 @@ class FileSource(ABC):
 
     async def _pages(self, files: Sequence[Path], wanted: Sequence[str], tally: Tally) -> AsyncIterator[Page]:
         for file in files:
-            async with aclosing(in_own_thread(lambda f=file: chunks(self.read(f)))) as lots:  # type: ignore[misc,type-var]
+            async with aclosing(in_own_thread(lambda f=file: chunks(self.read(f)))) as lots:  # type: ignore[misc]
                 async for items in lots:
                     yield tally.take(str(file), items, wanted)
 
@@ -158,8 +158,10 @@ def found_files(connection: str, patterns: Sequence[str]) -> list[Path]:
     """The files that paths and globs name, sorted. Raises SourceConfig where one of them names none."""
     found: set[Path] = set()
     for pattern in patterns:
-        here = [Path(p) for p in glob.glob(pattern, recursive=True)] or [Path(pattern)]
-        files = {p for p in here if p.is_file() and not p.name.startswith(("~$", ".~"))}  # what Office locks with
+        here = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - absolute patterns too
+        files = {
+            p for p in here or [Path(pattern)] if p.is_file() and not p.name.startswith(("~$", ".~"))
+        }  # what Office locks with
         if not files:
             raise SourceConfig("file_absent", connection=connection, path=pattern)
         found |= files

@@ -118,7 +118,7 @@ class Ical(FileSource):
         identity = mapping.identity(component)
         try:
             if identity is not None and ids[identity] > 1:
-                raise BadRow("KEY_NOT_UNIQUE", found=identity)
+                raise BadRow("KEY_NOT_UNIQUE", found=identity)  # noqa: TRY301 - put aside below, as all others
             return mapping.observe(component, self.name, project, self.zone)
         except BadRow as problem:
             raw = masked(component.to_ical().decode("utf-8", "replace")[:8000])

@@ -25,7 +25,7 @@ _TASK = (
     "UID", "Name", "Milestone", "Summary", "OutlineLevel", "PercentComplete", "ActualFinish", "Finish", "Active",
     "IsNull", "ExternalTask", "Duration", "HyperlinkAddress",
 )  # fmt: skip
-_WANTED = {
+_WANTED: dict[tuple[str, ...], str] = {
     **{("Project", n): n for n in _HEAD},
     **{("Project", "ExtendedAttributes", "ExtendedAttribute", n): n for n in ("FieldID", "FieldName", "Alias")},
     **{("Project", "Tasks", "Task", n): n for n in _TASK},

@@ -60,7 +60,7 @@ class Spreadsheet(FileSource):
         try:
             self._check_exact(line)
             if identity and ids[identity] > 1:
-                raise BadRow("KEY_NOT_UNIQUE", found=f"{identity} ({line.place})")
+                raise BadRow("KEY_NOT_UNIQUE", found=f"{identity} ({line.place})")  # noqa: TRY301 - put aside below, as all others
             return self.mapped.observe(line.record, file.stem)
         except BadRow as problem:
             return self._bad(line, problem, file)
