@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from connectors.errors import SourceConfig
@@ -20,17 +21,22 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
     "gitlab": "connectors.gitlab",
+    "icalendar": "connectors.ical",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
     "ms_planner": "connectors.ms_planner",
     "ms_project": "connectors.ms_project",
+    "mspdi": "connectors.msproject",
     "odoo": "connectors.odoo",
     "openproject": "connectors.openproject",
     "pingcode": "connectors.pingcode",
     "redmine": "connectors.redmine",
+    "singer": "connectors.singer",
+    "table": "connectors.spreadsheet",
     "tapd": "connectors.tapd",
     "teambition": "connectors.teambition",
     "worktile": "connectors.worktile",
@@ -47,6 +53,7 @@ class Option:
     secret: bool = False
     default: object = None
     help: str = ""
+    path: bool = False  # names files: relative ones begin at the folder of the configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class ConnectorInfo:
     options: tuple[Option, ...]
     build: Callable[..., Source]  # build(name, options, *, clock, transport=None, sleep=asyncio.sleep)
     fake: Callable[[], object] | None = None  # a scripted vendor for the conformance suite (connectors.kit.fakes)
+    reads: str = "api"  # or "files" (files, and programs that give records): which conformance suite applies
 
 
 def option_help(system: str, option: Option, language: str) -> str:
@@ -95,6 +103,18 @@ def checked_options(name: str, info: ConnectorInfo, options: Mapping[str, object
         help_ = _meaning(info.system, known[missing[0]])
         raise SourceConfig("key_missing", connection=name, keys=", ".join(missing), key=missing[0], help=help_)
     return {k: _fitting(name, info.system, known[k], v) for k, v in options.items()}
+
+
+def rooted(info: ConnectorInfo, options: Mapping[str, object], root: Path) -> dict[str, object]:
+    """The options with relative paths made to begin at `root`."""
+    paths = {o.name for o in info.options if o.path}
+    return {k: _from_root(v, root) if k in paths else v for k, v in options.items()}
+
+
+def _from_root(value: object, root: Path) -> object:
+    if isinstance(value, list | tuple):
+        return [_from_root(v, root) for v in value]
+    return str(root / value) if isinstance(value, str) and value else value
 
 
 def _meaning(system: str, option: Option) -> Words:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from connectors.calendars import calendar_specs
-from connectors.registry import connector
+from connectors.registry import connector, rooted
 from connectors.store import Store, open_store
 from flows.night import Connection, Night
 from flows.settings import ConnectionSettings, Loaded
@@ -63,15 +63,21 @@ def the_store(loaded: Loaded, *, create: bool = False) -> Store:
     return open_store(loaded.store_url, create=create)
 
 
-def build_source(name: str, settings: ConnectionSettings) -> Source:
-    """The source of a connection. Raises SourceConfig where its keys are wrong."""
-    return connector(settings.system).build(name, settings.options, clock=utc_now)
+def build_source(name: str, settings: ConnectionSettings, root: Path) -> Source:
+    """The source of a connection; its paths begin at `root`. Raises SourceConfig where its keys are wrong."""
+    info = connector(settings.system)
+    return info.build(name, rooted(info, settings.options, root), clock=utc_now)
 
 
 def connections(loaded: Loaded, only: str | None = None) -> tuple[Connection, ...]:
     """The configured connections, or the one named."""
     return tuple(
-        Connection(name, s.system, partial(build_source, name, s), () if s.projects == "all" else tuple(s.projects))
+        Connection(
+            name,
+            s.system,
+            partial(build_source, name, s, loaded.root),
+            () if s.projects == "all" else tuple(s.projects),
+        )
         for name, s in loaded.settings.connections.items()
         if only in (None, name)
     )

@@ -6,6 +6,7 @@ one with more digits is refused, never rounded.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import zipfile
@@ -123,7 +124,8 @@ def _finding(code: str, file: str, cell: Cell | None, **params: object) -> Findi
 
 def _csv(data: bytes) -> Grid:
     try:
-        text = data.decode("utf-8-sig")
+        # A BOM of UTF-16 is what Excel's "Unicode text" begins with.
+        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("gb18030")  # what a Chinese Excel writes
     first = text.partition("\n")[0]

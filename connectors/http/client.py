@@ -55,6 +55,7 @@ class _Question:
     params: Mapping[str, Any] | None = None
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    as_it_is: bool = False  # the answer is no JSON
 
     @property
     def where(self) -> str:
@@ -187,6 +188,11 @@ class Http:
         content = None if body is None else orjson.dumps(body)
         return await self._asked(_Question(method, path, params, content, headers or {}))
 
+    async def download(self, path: str) -> bytes:
+        """The body of a GET as it is, where a source gives a file rather than JSON."""
+        found: bytes = (await self._asked(_Question("GET", path, as_it_is=True))).body
+        return found
+
     @property
     def rate_left(self) -> str | None:
         """How many requests the source says are left, as it says it."""
@@ -223,7 +229,7 @@ class Http:
             response, used = await self._send(question)
             await asyncio.sleep(0)  # the next request goes out before this answer is read: the source works meanwhile
             try:
-                body = self._read(response, question.where)
+                body = self._read(response, question.where, as_it_is=question.as_it_is)
             except TokenRefused as problem:
                 hopeless = number == RENEWALS_MAX or (number > 0 and used != self._accepted)
                 if hopeless or not self._credentials.expire(used):
@@ -274,11 +280,13 @@ class Http:
                 "not_reached", where=where, kind=type(problem.__cause__ or problem).__name__
             ) from None
 
-    def _read(self, response: httpx.Response, where: str) -> Json:
+    def _read(self, response: httpx.Response, where: str, *, as_it_is: bool = False) -> Json:
         status, kind = response.status_code, response.headers.get("content-type", "")
         html = "html" in kind or response.content.lstrip()[:1] == b"<"
         body = None
-        if not html and response.content:
+        if as_it_is:
+            body = response.content
+        elif not html and response.content:
             body = self._parsed(response.content, where, status)
         problem = self._judge(status, body, response.headers) if self._judge and not html else None
         if problem is None and status >= 300 and status != 304:

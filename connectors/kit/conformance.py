@@ -712,6 +712,15 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
 }
 
 
+def cases_for(info: ConnectorInfo) -> Mapping[str, Callable[[Bench], None]]:
+    """The cases that apply: files and programs have no requests that could be throttled or time out."""
+    if info.reads == "api":
+        return CASES
+    from connectors.kit.file_conformance import FILE_CASES
+
+    return FILE_CASES
+
+
 def run_case(info: ConnectorInfo, name: str) -> CaseResult:
     """One case against a fresh fake. Raises SourceConfig where the connector ships none."""
     if info.fake is None:
@@ -720,12 +729,12 @@ def run_case(info: ConnectorInfo, name: str) -> CaseResult:
     if not isinstance(vendor, ScriptedVendor):
         raise SourceConfig("no_scripted_vendor", system=info.system)
     reason = vendor.skips.get(name)
-    if reason is None and CASES[name] in CONDITIONAL and not vendor.conditional:
+    if reason is None and CASES.get(name) in CONDITIONAL and not vendor.conditional:
         reason = NOT_CONDITIONAL
     if reason is not None:
         return CaseResult(name, "skipped" if reason.strip() else "failed", reason or "skipped without a reason")
     try:
-        CASES[name](Bench(info, vendor))
+        cases_for(info)[name](Bench(info, vendor))
     except NotConforming as problem:
         return CaseResult(name, "failed", str(problem))
     except Exception as problem:  # noqa: BLE001 - whatever a connector raises is a result here
@@ -736,4 +745,4 @@ def run_case(info: ConnectorInfo, name: str) -> CaseResult:
 def run_conformance(system: str) -> list[CaseResult]:
     """All cases against the scripted vendor that a connector ships. Not to be called in a running event loop."""
     info = connector(system)
-    return [run_case(info, name) for name in CASES]
+    return [run_case(info, name) for name in cases_for(info)]

@@ -294,7 +294,7 @@ async def _check_connections(loaded: Loaded, language: str) -> list[dict[str, An
 async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
     line: dict[str, Any] = {"name": name, "system": loaded.settings.connections[name].system, "state": "ok"}
     try:
-        source = wiring.build_source(name, loaded.settings.connections[name])
+        source = wiring.build_source(name, loaded.settings.connections[name], loaded.root)
         async with source:
             found = await source.check()
     except SourceError as problem:
