@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.kit.conformance import CASES
-from connectors.kit.fakes import ScriptedVendor
+from connectors.kit.conformance import cases_for
 from connectors.registry import BUILT_IN, connector
 
 ROOT = Path(__file__).parents[2]
@@ -20,12 +19,12 @@ WORDS = {
     "en": {
         "file": "README.md", "head": "# All connectors", "note": "Written by the tests (`tests/contract/test_proofs.py`): a proof is named here only where its tests are.",
         "columns": "| system | its page | proven by | conformance cases |", "server": "the real server", "description": "the vendor's own description",
-        "documentation": "the vendor's documentation only", "skipped": "{n}, {skipped} of them left out with a reason", "page": "{title}",
+        "documentation": "the vendor's documentation only", "files": "files and programs run in tests", "skipped": "{n}, {skipped} of them left out with a reason", "page": "{title}",
     },
     "zh-CN": {
         "file": "README.zh-CN.md", "head": "# 全部连接器", "note": "由测试生成（`tests/contract/test_proofs.py`）：有相应测试的，才写在这里。",
         "columns": "| 系统 | 页面 | 证明方式 | 一致性用例 |", "server": "真实服务器", "description": "厂商自己的接口描述",
-        "documentation": "仅厂商文档", "skipped": "{n} 项，其中 {skipped} 项注明理由后略过", "page": "{title}",
+        "documentation": "仅厂商文档", "files": "测试中的真实文件与程序", "skipped": "{n} 项，其中 {skipped} 项注明理由后略过", "page": "{title}",
     },
 }  # fmt: skip
 
@@ -38,7 +37,7 @@ def proofs(system: str) -> list[str]:
     described = ELSEWHERE.get(system, f"tests/contract/test_{system}_description.py")
     if (ROOT / described).exists():
         found.append("description")
-    return found or ["documentation"]
+    return found or ["files" if connector(system).reads == "files" else "documentation"]
 
 
 def table(language: str) -> str:
@@ -48,9 +47,9 @@ def table(language: str) -> str:
     for system in sorted(BUILT_IN):
         info = connector(system)
         fake = info.fake() if info.fake else None
-        cases = str(len(CASES))
-        if isinstance(fake, ScriptedVendor) and fake.skips:
-            cases = words["skipped"].format(n=len(CASES), skipped=len(fake.skips))
+        count = len(cases_for(info))
+        skips = getattr(fake, "skips", {})
+        cases = words["skipped"].format(n=count, skipped=len(skips)) if skips else str(count)
         page = f"{system}.md" if language == "en" else f"{system}.{language}.md"
         own = ROOT / "docs/connectors" / page
         general = "../connectors.md" if language == "en" else f"../connectors.{language}.md"
