@@ -113,13 +113,10 @@ def night_rows() -> None:
     cold, changed = found["cold: data work"], found["1 % changed: data work"]
     line(f"1 % of {items:,} changed", f"{changed:.2f} s", f"cold {cold:.1f} s", f"{changed / cold:.3f}", "≤ 0.10")
     if other:
-        line(
-            "the data path, cold: pull to post",
-            f"{cold:.1f} s",
-            f"dlt, load only {other:.1f} s",
-            f"{other / cold:.1f} × faster",
-            "≥ 10 ×",
-        )
+        loaded = found["cold: pull"]
+        told = f"dlt into DuckDB {other:.0f} s"
+        line("pull and load, as dlt does", f"{loaded:.1f} s", told, f"{other / loaded:.1f} × faster", "≥ 10 ×")
+        line("the same, then bind, match, decide, post", f"{cold:.1f} s", told, f"{other / cold:.1f} × faster", "≥ 10 ×")
 
 
 def process_rows() -> None:
