@@ -116,7 +116,9 @@ def night_rows() -> None:
         loaded = found["cold: pull"]
         told = f"dlt into DuckDB {other:.0f} s"
         line("pull and load, as dlt does", f"{loaded:.1f} s", told, f"{other / loaded:.1f} × faster", "≥ 10 ×")
-        line("the same, then bind, match, decide, post", f"{cold:.1f} s", told, f"{other / cold:.1f} × faster", "≥ 10 ×")
+        line(
+            "the same, then bind, match, decide, post", f"{cold:.1f} s", told, f"{other / cold:.1f} × faster", "≥ 10 ×"
+        )
 
 
 def process_rows() -> None:

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import uuid5
 
 import numpy as np
@@ -247,34 +248,46 @@ def _evidence(connection: Connection, matched: Matched, indices: Sequence[int]) 
     mask = supporting(batch, out.plan, chosen, out.nodes, out.as_of_node)
     proofs = _proofs(connection, matched, mask)
     found: dict[int, list[dict[str, object]]] = {i: [] for i in indices}
-    owner = batch.node_contract()
-    for node in np.flatnonzero(mask).tolist():
-        leaf = _leaf(matched, node, int(owner[node]), proofs)
-        if leaf is not None:
-            own = found[int(batch.nodes["term"][node])]
-            own += [] if leaf in own else [leaf]
+    nodes = np.flatnonzero(mask)
+    contracts, terms = batch.node_contract()[nodes].tolist(), batch.nodes["term"][nodes].tolist()
+    for leaf, contract, term in zip(_proven(matched, nodes), contracts, terms, strict=True):
+        told = _leaf(matched, leaf, contract, proofs)
+        if told is not None and told not in found[term]:
+            found[term].append(told)
     return {i: orjson.dumps(leaves).decode() for i, leaves in found.items()}
 
 
+class _Proven(NamedTuple):
+    """A leaf that holds: what it is, its slots or term, the legal day, and from when it can be known."""
+
+    op: int
+    arg: int
+    first: int
+    day: int
+    known: int
+
+
+def _proven(matched: Matched, nodes: np.ndarray) -> Iterator[_Proven]:
+    rows, values = matched.batch.nodes[nodes], matched.out.nodes
+    columns = (rows["op"], rows["arg"], rows["first"], values.legal[nodes], values.known[nodes])
+    return map(_Proven._make, zip(*(c.tolist() for c in columns), strict=True))
+
+
 def _leaf(
-    matched: Matched, node: int, contract: int, proofs: Mapping[int, list[tuple[Any, ...]]]
+    matched: Matched, leaf: _Proven, contract: int, proofs: Mapping[int, list[tuple[Any, ...]]]
 ) -> dict[str, object] | None:
-    batch, out = matched.batch, matched.out
-    row = batch.nodes[node]
-    op, day = Op(int(row["op"])), int(out.nodes.legal[node])
-    base = int(batch.slot_at[contract])
-    if op is Op.SLOT:
-        return _slot_leaf(matched, int(row["arg"]), contract, day, proofs)
+    op, arg, first, day, known = leaf
+    if op == Op.SLOT:
+        return _slot_leaf(matched, arg, contract, day, proofs)
     if op in (Op.DEEMED_DAYS, Op.DEEMED_BUSINESS_DAYS):
-        silent = out.nodes.known[node] > day
-        slot = int(row["arg"] if silent else row["first"])
-        if not silent:
-            return _slot_leaf(matched, slot, contract, day, proofs)
-        return _plain(leaf_name(batch.slot_names[contract][slot - base]), day, "silence", "deemed")
-    if op is Op.DATE:
+        if known <= day:
+            return _slot_leaf(matched, first, contract, day, proofs)
+        name = matched.batch.slot_names[contract][arg - int(matched.batch.slot_at[contract])]
+        return _plain(leaf_name(name), day, "silence", "deemed")
+    if op == Op.DATE:
         return _plain("date", day, "contract", "contract")
     if op in (Op.TERM, Op.INVOICED, Op.PAID):
-        return _plain(matched.term_codes[int(row["arg"])], day, "contract", op.name.lower())
+        return _plain(matched.term_codes[arg], day, "contract", Op(op).name.lower())
     return None
 
 
@@ -290,6 +303,7 @@ def _plain(event: str, day: int, source: str, provenance: str) -> dict[str, obje
     }
 
 
+@lru_cache(4096)
 def _iso(day: int) -> str | None:
     found: date | None = as_date(day)
     return None if found is None else found.isoformat()

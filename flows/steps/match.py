@@ -163,6 +163,7 @@ class _Loader:
         self.slot: list[Ints] = []
         self.day: list[Days] = []
         self.value: list[np.ndarray] = []
+        self.stated: list[tuple[int, int, bool]] = []  # by the contract: (slot, day, holds)
 
     def facts(self, term_ids: Sequence[int]) -> tuple[Facts, dict[int, Source], dict[tuple[int, str], tuple[Any, ...]]]:
         """All facts of the chunk."""
@@ -197,6 +198,8 @@ class _Loader:
             for slot, name in enumerate(names, start=int(self.batch.slot_at[position])):
                 for row in by_event.get((position, _event_of(name)), ()):
                     self._one(slot, name, row, wanted, sources)
+        if self.stated:
+            self._add(*zip(*self.stated, strict=True))
         self._milestones(np.array(wanted, dtype=np.int64).reshape(-1, 5))
         return sources
 
@@ -214,10 +217,11 @@ class _Loader:
         sources[slot] = Source(kind, source, milestone)
         if kind == "guarantee":
             if day is not None and amount >= int(name.split(":", 2)[1]):
-                ends = [] if until is None else [until + 1]
-                self._add([slot] * (1 + len(ends)), [day, *ends], [True] + [False] * len(ends))
+                self.stated.append((slot, day, True))
+                if until is not None:
+                    self.stated.append((slot, until + 1, False))
         elif kind == "date":
-            self._add([slot], [day], [True])
+            self.stated.append((slot, day, True))
             self.planned[slot] = day
         elif milestone is not None:
             what = PERCENT if kind == "progress" else ACCEPTED if accepted else DONE
