@@ -24,7 +24,9 @@ TASK = (
     "<Task><UID>{0}</UID><ID>{0}</ID><Name>里程碑 {0}</Name><Type>0</Type><IsNull>0</IsNull><WBS>1.{0}</WBS><OutlineNumber>1.{0}</OutlineNumber>"
     "<OutlineLevel>1</OutlineLevel><Start>2026-01-01T08:00:00</Start><Finish>2026-11-20T17:00:00</Finish><Duration>PT0H0M0S</Duration>"
     "<Milestone>{1}</Milestone><Summary>0</Summary><PercentComplete>100</PercentComplete><ActualFinish>2026-11-20T17:00:00</ActualFinish>"
-    "<Notes>…</Notes><Baseline><Number>0</Number><Finish>2026-10-01T17:00:00</Finish></Baseline>" + ASSIGNMENT * 3 + "</Task>\n"
+    "<Notes>…</Notes><Baseline><Number>0</Number><Finish>2026-10-01T17:00:00</Finish></Baseline>"
+    + ASSIGNMENT * 3
+    + "</Task>\n"
 )
 
 
@@ -64,7 +66,9 @@ def main() -> None:
         seen = asyncio.run(pull(file))
         seconds = time.perf_counter() - begin
         size = file.stat().st_size
-    print(f"{size / 1e6:.0f} MB, {tasks} tasks, {seen} milestones: {seconds:.1f} s, {peak() - base:.1f} MiB beyond {base:.1f}")
+    print(
+        f"{size / 1e6:.0f} MB, {tasks} tasks, {seen} milestones: {seconds:.1f} s, {peak() - base:.1f} MiB beyond {base:.1f}"
+    )
     if seen != (tasks + 1) // 2 or peak() - base > 300:
         raise SystemExit(1)
 
