@@ -32,7 +32,7 @@ test: $(VENV)/.dev ## format, style, types, import rules, and all tests that nee
 	$(RUN)/python -m pytest -q -n auto -m "not server"
 
 servers: $(VENV)/.dev ## the tests against real servers: Redmine, PostgreSQL, MailDev, Prefect
-	$(RUN)/python -m pytest -q -m server
+	$(RUN)/python -m pytest -q -n 2 --dist loadfile -m server
 
 check: test servers ## everything that CI runs
 

@@ -54,6 +54,27 @@ def memory_row() -> None:
     line("peak memory, 1,000,000 terms", f"{done.stdout.strip()} MiB", "", "", "≤ 2048 MiB")
 
 
+def receivable_rows() -> None:
+    from bench.receivables import measure
+
+    count = 100_000 if QUICK else 1_000_000
+    found = measure(count)
+    line(
+        f"ageing and reminders due, {count:,} open terms, in memory",
+        f"{found['ours']:.2f} s",
+        f"DuckDB {found['duckdb']:.2f} s",
+        f"{found['ours'] / found['duckdb']:.2f}",
+        "",
+    )
+    line(
+        "the same, read out of the store (SQLite)",
+        f"{found['load'] + found['ours']:.1f} s, {found['peak']:.0f} MiB",
+        "",
+        "",
+        "≤ 20 s, ≤ 2048 MiB",
+    )
+
+
 def post_row() -> None:
     from bench.post import measure
 
@@ -92,13 +113,10 @@ def night_rows() -> None:
     cold, changed = found["cold: data work"], found["1 % changed: data work"]
     line(f"1 % of {items:,} changed", f"{changed:.2f} s", f"cold {cold:.1f} s", f"{changed / cold:.3f}", "≤ 0.10")
     if other:
-        line(
-            "the data path, cold: pull to post",
-            f"{cold:.1f} s",
-            f"dlt, load only {other:.1f} s",
-            f"{other / cold:.1f} × faster",
-            "≥ 10 ×",
-        )
+        loaded = found["cold: pull"]
+        told = f"dlt into DuckDB {other:.0f} s"
+        line("pull and load, as dlt does", f"{loaded:.1f} s", told, f"{other / loaded:.1f} × faster", "≥ 10 ×")
+        line("the same, then bind, match, decide, post", f"{cold:.1f} s", told, f"{other / cold:.1f} × faster", "≥ 10 ×")
 
 
 def process_rows() -> None:
@@ -130,6 +148,7 @@ def process_rows() -> None:
 ROWS = {
     "evaluate": evaluate_rows,
     "memory": memory_row,
+    "receivables": receivable_rows,
     "post": post_row,
     "postgres": post_postgres_row,
     "pull": pull_rows,

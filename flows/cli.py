@@ -291,6 +291,134 @@ def allocate(
     finish(_commands().allocate(config, line, which, amount, by, as_json=json, language=LANGUAGE))
 
 
+Today = Annotated[str | None, typer.Option("--day", help=t("option.day"), metavar="YYYY-MM-DD")]
+Note = Annotated[str | None, typer.Option(help=t("option.note"))]
+
+
+@app.command(help=t("help.ageing"))
+def ageing(
+    by: Annotated[str, typer.Option(help=t("option.ageing_by"))] = "customer",
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(_commands().ageing(config, by, as_of=as_of, as_json=json, language=LANGUAGE))
+
+
+@app.command(help=t("help.remind"))
+def remind(
+    which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
+    log: Annotated[str | None, typer.Option(help=t("option.log"))] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    day: Today = None,
+    channel: Annotated[str, typer.Option(help=t("option.channel"))] = "mail",
+    proof: Annotated[str | None, typer.Option(help=t("option.proof"))] = None,
+    code: Annotated[str | None, typer.Option(help=t("option.delay_reason"))] = None,
+    amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().remind(
+            config,
+            which,
+            log,
+            by,
+            day=day,
+            channel=channel,
+            proof=proof,
+            code=code,
+            amount=amount,
+            as_of=as_of,
+            as_json=json,
+            language=LANGUAGE,
+        )
+    )
+
+
+@app.command(help=t("help.promise"))
+def promise(
+    which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
+    pay_by: Annotated[str | None, typer.Argument(metavar="DATE", help=t("option.pay_by"))] = None,
+    amount: Annotated[str | None, typer.Argument(metavar="AMOUNT", help=t("option.amount"))] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    day: Today = None,
+    note: Note = None,
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().promise(
+            config, which, pay_by, amount, by, day=day, note=note, as_of=as_of, as_json=json, language=LANGUAGE
+        )
+    )
+
+
+@app.command(help=t("help.plan"))
+def plan(
+    which: Which,
+    by: By,
+    parts: Annotated[list[str] | None, typer.Argument(metavar="DATE=AMOUNT", help=t("option.parts"))] = None,
+    until: Annotated[str | None, typer.Option(help=t("option.until"), metavar="YYYY-MM-DD")] = None,
+    default_clause: Annotated[bool, typer.Option("--default-clause", help=t("option.default_clause"))] = False,
+    day: Today = None,
+    note: Note = None,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    finish(
+        _commands().plan(
+            config,
+            which,
+            parts or [],
+            by,
+            until=until,
+            default_clause=default_clause,
+            day=day,
+            note=note,
+            language=LANGUAGE,
+        )
+    )
+
+
+def _given(key: str) -> Any:
+    return typer.Option(help=t(f"option.guarantee_{key}"))
+
+
+@app.command(help=t("help.guarantees"))
+def guarantees(
+    contract: Annotated[str | None, typer.Argument(help=t("option.contract"))] = None,
+    code: Annotated[str | None, typer.Argument(metavar="ID", help=t("option.guarantee"))] = None,
+    kind: Annotated[str | None, _given("kind")] = None,
+    form: Annotated[str | None, _given("form")] = None,
+    amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    issued: Annotated[str | None, _given("issued")] = None,
+    expires: Annotated[str | None, _given("expires")] = None,
+    obligation: Annotated[str | None, _given("obligation")] = None,
+    return_due: Annotated[str | None, _given("return_due")] = None,
+    issuer: Annotated[str | None, _given("issuer")] = None,
+    original_at: Annotated[str | None, _given("original_at")] = None,
+    taken: Annotated[bool, typer.Option("--taken", help=t("option.guarantee_taken"))] = False,
+    returned: Annotated[str | None, _given("returned")] = None,
+    extended: Annotated[str | None, _given("extended")] = None,
+    reduced: Annotated[str | None, _given("reduced")] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    day: Today = None,
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    given = {
+        "kind": kind, "form": form, "amount": amount, "issued": issued, "expires": expires, "obligation": obligation,
+        "return_due": return_due, "issuer": issuer, "original_at": original_at, "returned": returned,
+        "extended": extended, "reduced": reduced, "by": by, "day": day,
+    }  # fmt: skip
+    finish(
+        _commands().guarantees(config, contract, code, given, taken=taken, as_of=as_of, as_json=json, language=LANGUAGE)
+    )
+
+
 def main() -> None:
     """The console script."""
     be_quiet()

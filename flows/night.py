@@ -29,6 +29,7 @@ from flows.steps import bind, contracts, decide, match, post, report
 from flows.steps.evaluation.columns import day_number
 from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
+from flows.steps.receivables.reminders import follow
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import ConnectionLine, NightReport
@@ -154,6 +155,7 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         pulls = await runner("pull", _pull_all, night, prolong)
         unbound = await runner("bind", _bind, night)
         judged = await runner("match and post", _match_and_post, night, prolong)
+        judged.findings += await runner("follow the money", _follow, night)
         report_ = _night_report(
             night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
         )
@@ -301,6 +303,13 @@ async def _match_and_post(night: Night, prolong: Callable[[Any], None]) -> _Judg
                 post.post(night.store, kept, night.run_id, night.day, night.recorded_at, before_commit=prolong)
             )
     return judged
+
+
+async def _follow(night: Night) -> Sequence[Finding]:
+    """After the posting: reminders drafted, broken promises and ending guarantees noticed."""
+    night.say("follow")
+    with night.store.begin() as connection:
+        return follow(connection, night.as_of, night.recorded_at, dry_run=night.dry_run).findings
 
 
 async def _report(night: Night, report_: NightReport) -> tuple[Sequence[Path], Finding | None]:

@@ -308,7 +308,10 @@ class _Reading:
             issue = mapping.last_closed(objects(answer.body, path), PAGE)
             if issue is None or mapping.closer(issue) is not None:
                 return None if issue is None else mapping.closer(issue)
-            path = f"{path}/{issue.get('number')}"
+            number = issue.get("number")
+            if not isinstance(number, int):
+                return None  # a row without its number cannot be asked for
+            path = f"{path}/{number}"
             return mapping.closer(_row(await self._source.ask(path), path))
         except (Missing, BadRow):
             return None  # who it was is not proof: the milestone counts without

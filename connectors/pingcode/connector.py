@@ -191,7 +191,14 @@ class PingCode:
             account, missing = "?", ("pcp:read:global:team",)
         planned = sum(p.get("type") in PLANNED for p in projects)
         notes = () if planned or not {"milestone", "phase"} & set(self.options.milestones) else ("NO_PLANNED_PROJECT",)
-        return Reachability(account, len(projects), missing=missing, notes=notes, facts={"api": self._flavour})
+        return Reachability(
+            account,
+            len(projects),
+            rate_left=self._http.rate_left,
+            missing=missing,
+            notes=notes,
+            facts={"api": self._flavour},
+        )
 
     # --- the pull ---
 

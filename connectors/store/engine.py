@@ -179,6 +179,7 @@ def _sqlite(url: sa.URL) -> Engine:
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-65536",
+            "wal_autocheckpoint=8192",  # 32 MiB: a night commits often, and each checkpoint waits for the disk
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -114,7 +114,7 @@ class Worktile:
 
     async def check(self) -> Reachability:
         """The team behind the credentials is not named by the interface; the projects it sees are."""
-        return Reachability("tenant", len(await self._projects(())))
+        return Reachability("tenant", len(await self._projects(())), rate_left=self._http.rate_left)
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All milestones of the wanted projects; each project is a snapshot when its walk can be trusted."""

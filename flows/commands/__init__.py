@@ -14,9 +14,19 @@ from flows.commands.contract_import import import_contracts
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
 from flows.commands.reading import evaluate, explain, forecast, ready
-from flows.commands.receivable import allocate, import_invoices, import_payments
+from flows.commands.receivable import (
+    ageing,
+    allocate,
+    guarantees,
+    import_invoices,
+    import_payments,
+    plan,
+    promise,
+    remind,
+)
 
 __all__ = [
+    "ageing",
     "allocate",
     "bind",
     "check",
@@ -32,6 +42,7 @@ __all__ = [
     "explain",
     "forecast",
     "go_live",
+    "guarantees",
     "import_contracts",
     "import_documents",
     "import_invoices",
@@ -39,7 +50,10 @@ __all__ = [
     "init",
     "intervene",
     "notices",
+    "plan",
+    "promise",
     "ready",
     "record",
+    "remind",
     "sync",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from connectors.errors import SourceError
 from flows import wiring
@@ -19,7 +20,7 @@ from flows.steps.contracts import read_files
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
-from models.domain.words import say
+from models.domain.words import catalogue, say
 
 
 @command
@@ -263,7 +264,9 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
         out.print(say("cli.check_contracts", language, n=len(found), files=len(loaded.contract_files())))
         print_findings(findings, language)
         for line in lines:
-            out.print(say(f"cli.check_{line['state']}", language, **line))
+            out.print(Text(say(f"cli.check_{line['state']}", language, **line)))
+            for note in line.get("notes", ()):
+                out.print(Text(say("cli.check_note", language, note=note)))
     if failed:
         return 3 if found else 2
     return 1 if any(f.severity is Severity.ERROR for f in findings) else 0
@@ -297,4 +300,15 @@ async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
     except SourceError as problem:
         told = problem.trouble
         return line | {"state": "failed", "message": told.text(language), "advice": told.advice(language)}
-    return line | {"account": found.account, "projects": found.projects, "missing": ", ".join(found.missing) or "-"}
+    counts = {"projects": found.projects, "milestones": "?" if found.milestones is None else found.milestones}
+    words = catalogue(language)
+    return (
+        line
+        | counts
+        | {
+            "account": found.account,
+            "rate_left": found.rate_left or "?",
+            "missing": ", ".join(found.missing) or "-",
+            "notes": [words.get(f"source_note.{n}", n) for n in found.notes],
+        }
+    )

@@ -128,3 +128,13 @@ def test_nothing_phones_home() -> None:
     assert QUIET["DO_NOT_TRACK"] == "1"
     assert QUIET["GX_ANALYTICS_ENABLED"] == "false"
     assert QUIET["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_blocker_has_its_word(language: str) -> None:
+    """The kinds of bindings as the store's column lists them, and those that are no binding."""
+    tables = (ROOT / "models/tables/__init__.py").read_text(encoding="utf-8")
+    listed = re.search(r'"kind", String\(10\), nullable=False\),  # (milestone, [a-z_, ]+)', tables)
+    assert listed is not None
+    kinds = [*listed[1].split(", "), "event", "term", "time"]
+    assert [k for k in kinds if f"report.blocker.{k}" not in catalogue(language)] == []

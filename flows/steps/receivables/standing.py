@@ -1,0 +1,270 @@
+"""Open terms out of the store, as columns: the current decisions, and over them what was agreed and said since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import orjson
+from sqlalchemy.engine import Connection
+
+from connectors.store.bulk import fetch
+from flows.steps.evaluation.columns import NEVER, Ints, as_date, day_number
+from flows.steps.receivables.columns import NOT_PAUSED, OpenTerms
+from models.domain.receivables import ageing, dunning
+from models.domain.receivables.agreements import (
+    Instalment,
+    Plan,
+    Promise,
+    PromiseState,
+    latest,
+    plan_broken,
+    plan_open,
+    promise_state,
+)
+from models.records.contract_file import load_contract_text
+
+#: Where the columns of a decision's body stand.
+CODE, STATUS, GROSS, DUE, OUTSTANDING = 0, 1, 5, 6, 7
+OWING = frozenset({"ready", "invoiced", "part_paid"})
+Key = tuple[int, str]  # contract id, term code
+
+
+def to_date(number: int) -> date:
+    """The date of a day number that is one."""
+    found = as_date(number)
+    assert found is not None
+    return found
+
+
+class _Codes:
+    """Names to indices."""
+
+    def __init__(self, *first: str) -> None:
+        self.known: dict[str, int] = {n: i for i, n in enumerate(first)}
+
+    def __call__(self, name: str) -> int:
+        return self.known.setdefault(name, len(self.known))
+
+
+@dataclass(slots=True)
+class _Rows:
+    contract: list[int] = field(default_factory=list)
+    term: list[str] = field(default_factory=list)
+    customer: list[int] = field(default_factory=list)
+    currency: list[int] = field(default_factory=list)
+    manager: list[int] = field(default_factory=list)
+    due: list[int] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+
+
+def open_terms(connection: Connection, as_of: int) -> OpenTerms:
+    """What is open on a day, by the decisions of the last night up to it."""
+    rows, customers, currencies, managers = _Rows(), _Codes(), _Codes(), _Codes("")
+    for contract, customer, currency, manager, body in _bodies(connection, as_of):
+        who = customers(customer), currencies(currency), managers(manager or "")
+        for term in orjson.loads(body):
+            sum_ = term[OUTSTANDING] if term[STATUS] != "ready" else term[GROSS]
+            if term[DUE] < NEVER and term[STATUS] in OWING and sum_ > 0:
+                _append(rows, contract, term[CODE], who, term[DUE], sum_)
+    overlay = _Overlay(connection, as_of)
+    size = len(rows.due)
+    covered, paused, reminded = np.zeros(size, np.int64), np.full(size, NOT_PAUSED, np.int32), np.zeros(size, np.int32)
+    columns = OpenTerms(
+        np.array(rows.contract, np.int64), np.array(rows.term, object), np.array(rows.customer, np.int32),
+        np.array(rows.currency, np.int32), np.array(rows.manager, np.int32), np.array(rows.due, np.int32),
+        np.array(rows.open, np.int64), covered, np.zeros(size, np.int32), np.zeros(size, np.int32), paused, reminded,
+        tuple(customers.known), tuple(currencies.known), tuple(managers.known), [], [],
+    )  # fmt: skip
+    return overlay.lay_over(_with_rules(connection, columns))
+
+
+def _append(rows: _Rows, contract: int, term: str, who: tuple[int, int, int], due: int, sum_: int) -> None:
+    rows.contract.append(contract)
+    rows.term.append(term)
+    rows.customer.append(who[0])
+    rows.currency.append(who[1])
+    rows.manager.append(who[2])
+    rows.due.append(due)
+    rows.open.append(sum_)
+
+
+_BODIES = """
+SELECT c.id, c.customer, c.currency, c.project_manager, d.body FROM standing s
+JOIN contracts c ON c.id = s.contract_id AND c.active
+JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d)
+WHERE d.body LIKE '%"invoiced"%' OR d.body LIKE '%"part_paid"%' OR d.body LIKE '%"ready"%' ORDER BY c.id
+"""
+
+
+def _bodies(connection: Connection, as_of: int) -> Sequence[tuple[Any, ...]]:
+    """The decisions in force on a day that may hold something open."""
+    return fetch(connection, _BODIES, {"d": as_of})
+
+
+def _with_rules(connection: Connection, terms: OpenTerms) -> OpenTerms:
+    """The ladders and buckets of the contracts that name some; the others have the standard."""
+    ladders: list[Sequence[dunning.Step]] = [dunning.STANDARD]
+    sets: list[Sequence[ageing.Bucket]] = [ageing.STANDARD]
+    for contract, text in fetch(
+        connection,
+        "SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
+        "WHERE c.active AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%') ORDER BY c.id",
+    ):
+        loaded = load_contract_text(text, "").contracts
+        own = _of_contract(terms, contract)
+        if loaded and own.stop > own.start:
+            terms.ladder[own] = _index(ladders, loaded[0].rules.ladder)
+            terms.bucket_set[own] = _index(sets, loaded[0].rules.ageing)
+    return replace(terms, ladders=tuple(ladders), bucket_sets=tuple(sets))
+
+
+def _index(known: list[Any], one: Any) -> int:
+    if one not in known:
+        known.append(one)
+    return known.index(one)
+
+
+def _of_contract(terms: OpenTerms, contract: int) -> slice:
+    return slice(
+        int(np.searchsorted(terms.contract, contract, side="left")),
+        int(np.searchsorted(terms.contract, contract, side="right")),
+    )
+
+
+# --- what was agreed and said -------------------------------------------------------------------------
+
+
+class _Overlay:
+    """Agreements, touches, bills and holds of the few terms that have some."""
+
+    def __init__(self, connection: Connection, as_of: int) -> None:
+        self.connection, self.as_of = connection, as_of
+        self.agreements = self._grouped(
+            "SELECT a.contract_id, t.code, a.kind, a.made_day, a.until_day, a.gross, a.plan, a.default_clause "
+            "FROM agreements a JOIN terms t ON t.id = a.term_id WHERE a.made_day <= :d ORDER BY a.id"
+        )
+        self.touches = self._grouped(
+            "SELECT r.contract_id, t.code, r.kind, r.level, r.day, r.due_day, r.gross FROM reminders r "
+            "JOIN terms t ON t.id = r.term_id WHERE r.day <= :d ORDER BY r.id"
+        )
+        self.holds = self._grouped(
+            "SELECT v.contract_id, t.code, v.kind FROM interventions v JOIN terms t ON t.id = v.term_id "
+            "WHERE v.day <= :d AND v.kind IN ('hold', 'release') ORDER BY v.id"
+        )
+        self.bills = self._grouped(
+            "SELECT r.contract_id, t.code, SUM(r.gross) FROM receipts r JOIN terms t ON t.id = r.term_id "
+            "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code"
+        )
+
+    def _grouped(self, query: str) -> dict[Key, list[tuple[Any, ...]]]:
+        found: dict[Key, list[tuple[Any, ...]]] = defaultdict(list)
+        for contract, code, *rest in fetch(self.connection, query, {"d": self.as_of}):
+            found[contract, code].append(tuple(rest))
+        return found
+
+    def paid(self, key: Key) -> list[tuple[date, int]]:
+        """Money of one term by the day it counts."""
+        rows = fetch(
+            self.connection,
+            "SELECT COALESCE(r.maturity_day, r.day), r.gross FROM receipts r JOIN terms t ON t.id = r.term_id "
+            "WHERE r.contract_id = :c AND t.code = :t",
+            {"c": key[0], "t": key[1]},
+        )
+        return [(to_date(day), int(gross)) for day, gross in rows]
+
+    def lay_over(self, terms: OpenTerms) -> OpenTerms:
+        """The columns with everything agreed; plans split their rows."""
+        split: list[tuple[int, list[tuple[int, int]]]] = []
+        for key in {**self.agreements, **self.touches, **self.holds, **self.bills}:
+            at = _row_of(terms, key)
+            if at is not None:
+                self._one(terms, at, key)
+                parts = self._plan(key, int(terms.open[at]), int(terms.due[at]))
+                split += [(at, parts)] if parts else []
+        return _split(terms, split) if split else terms
+
+    def _one(self, terms: OpenTerms, at: int, key: Key) -> None:
+        own = self.agreements.get(key, [])
+        extended = [r[2] for r in own if r[0] == "extension"]
+        if extended:  # the last one made stands; an agreement never moves a due date forward
+            terms.due[at] = max(int(terms.due[at]), extended[-1])
+        terms.paused[at] = max(int(terms.paused[at]), self._promised(own, key), self._held(key))
+        terms.covered[at] += sum(int(r[0]) for r in self.bills.get(key, []))
+        disputed = _disputed(self.touches.get(key, []), int(terms.open[at]))
+        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + disputed)
+        sent = [r[1] for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, int(terms.due[at]))]
+        terms.reminded[at] = max(sent, default=0)
+
+    def _promised(self, rows: Sequence[tuple[Any, ...]], key: Key) -> int:
+        made = [Promise(to_date(r[1]), to_date(r[2]), r[3] or 0) for r in rows if r[0] == "promise"]
+        promise = latest(made, to_date(self.as_of))
+        if promise is None or promise_state(promise, self.paid(key), to_date(self.as_of)) is not PromiseState.OPEN:
+            return NOT_PAUSED
+        return day_number(promise.pay_by)
+
+    def _held(self, key: Key) -> int:
+        rows = self.holds.get(key, [])
+        return NEVER if rows and rows[-1][0] == "hold" else NOT_PAUSED
+
+    def _plan(self, key: Key, open_: int, due: int) -> list[tuple[int, int]]:
+        """(due day, open) of each open instalment of the last plan; what the plan leaves out keeps its date."""
+        rows = [r for r in self.agreements.get(key, []) if r[0] == "instalment"]
+        if not rows:
+            return []
+        own = [r for r in rows if r[4] == rows[-1][4]]
+        parts = tuple(Instalment(to_date(r[2]), r[3]) for r in own)
+        plan = Plan(to_date(own[0][1]), parts, default_clause=bool(own[0][5]))
+        left, found = open_, []
+        as_of, paid = to_date(self.as_of), self.paid(key)
+        broken = plan.default_clause and plan_broken(plan, paid, as_of)
+        first = min((p.due for p, o in plan_open(plan, paid, as_of) if o), default=None)
+        for part, part_open in plan_open(plan, paid, as_of):
+            sum_ = min(left, part_open)
+            left -= sum_
+            if sum_:
+                found.append((day_number(first if broken and first else part.due), sum_))
+        return [*found, *([(due, left)] if left else [])]
+
+
+def _disputed(touches: Sequence[tuple[Any, ...]], open_: int) -> int:
+    """What is in dispute: the last dispute that was not settled; all of it where it names no sum (条例 15)."""
+    last = next((r for r in reversed(touches) if r[0] in ("dispute", "settled")), None)
+    if last is None or last[0] == "settled":
+        return 0
+    return open_ if last[4] is None else int(last[4])
+
+
+def _row_of(terms: OpenTerms, key: Key) -> int | None:
+    own = _of_contract(terms, key[0])
+    return next((i for i in range(own.start, own.stop) if terms.term[i] == key[1]), None)
+
+
+def _split(terms: OpenTerms, parts: Sequence[tuple[int, list[tuple[int, int]]]]) -> OpenTerms:
+    """Rows of plans replaced by one for each open instalment."""
+    counts: Ints = np.ones(len(terms), dtype=np.int64)
+    for at, rows in parts:
+        counts[at] = len(rows)
+    rows_of = np.repeat(np.arange(len(terms)), counts)
+    starts = np.cumsum(counts) - counts
+    taken = {n: getattr(terms, n)[rows_of] for n in _COLUMNS}
+    for at, rows in parts:
+        for offset, (due, open_) in enumerate(rows, start=int(starts[at])):
+            taken["due"][offset], taken["open"][offset] = due, open_
+            taken["covered"][offset] = 0
+    return replace(terms, **taken)
+
+
+_COLUMNS = (
+    "contract", "term", "customer", "currency", "manager", "due", "open", "covered", "ladder", "bucket_set", "paused",
+    "reminded",
+)  # fmt: skip
+
+
+def numbers(connection: Connection) -> Mapping[int, str]:
+    """Contract numbers by id."""
+    return dict(fetch(connection, "SELECT id, number FROM contracts"))

@@ -1,0 +1,264 @@
+"""After the invoice: ageing, reminders once each, promises kept and broken, plans, guarantees - by night and by command."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.steps.evaluation.columns import day_number
+from flows.steps.receivables.reminders import reminders
+from flows.steps.receivables.standing import open_terms
+from tests.integration.receivables.conftest import Desk
+from tests.integration.receivables.test_imports import BILLED
+
+#: T1 of C-1: 400.00, received 19 November 2026, due 10 days later: Sunday 29 November, so Monday 30 November.
+DUE = date(2026, 11, 30)
+
+
+@pytest.fixture
+def owing(desk: Desk) -> Desk:
+    """The first term is invoiced, and notices are live."""
+    desk.invoices(BILLED)
+    desk.firm.night()
+    command(desk, "go-live")
+    return desk
+
+
+def command(desk: Desk, *arguments: str, code: int = 0) -> str:
+    """A command of the company's bookkeeper; its output."""
+    done = CliRunner().invoke(app, [*arguments, "--config", str(desk.folder / "huikuan.toml")])
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def as_json(desk: Desk, *arguments: str, code: int = 0):
+    return json.loads(command(desk, *arguments, "--json", code=code))
+
+
+def later(days: int) -> date:
+    return DUE + timedelta(days=days)
+
+
+def drafts(desk: Desk) -> list[tuple[object, ...]]:
+    return desk.rows("SELECT level, day, gross FROM reminders WHERE kind = 'reminder' ORDER BY id")
+
+
+def owed(desk: Desk, day: date) -> list[tuple[str, int, int]]:
+    with desk.firm.store.read() as connection:
+        return [(r.which, r.level, r.asked) for r in reminders(connection, day)]
+
+
+def test_ageing_by_command(owing: Desk) -> None:
+    assert as_json(owing, "ageing", "--as-of", "2026-11-25") == [
+        {"customer": "Customer", "currency": "CNY", "bucket": "not_due", "open": "400.00", "terms": 1}
+    ]
+    assert as_json(owing, "ageing", "--by", "contract", "--as-of", later(31).isoformat())[0] == {
+        "contract": "C-1", "currency": "CNY", "bucket": "31-60", "open": "400.00", "terms": 1,
+    }  # fmt: skip
+    assert "400.00" in command(owing, "ageing", "--by", "manager")
+    command(owing, "ageing", "--by", "weather", code=2)
+
+
+def test_each_level_is_reminded_of_once_and_a_part_paid_term_stays_in(owing: Desk) -> None:
+    for day in (0, 1, 2, 14, 15):
+        owing.firm.night(day=later(day))
+    assert drafts(owing) == [(1, day_number(later(1)), 40000), (2, day_number(later(15)), 40000)]
+    owing.payments("date,amount,currency,contract,term\n2026-12-15,150.00,CNY,C-1,T1\n", today=later(16))
+    owing.firm.night(day=later(30))
+    assert drafts(owing)[-1] == (3, day_number(later(30)), 25000)
+    owing.payments("date,amount,currency,contract,term\n2026-12-31,250.00,CNY,C-1,T1\n", today=later(31))
+    owing.firm.night(day=later(61))
+    assert len(drafts(owing)) == 3
+
+
+def test_before_go_live_nothing_is_drafted(desk: Desk) -> None:
+    desk.invoices(BILLED)
+    desk.firm.night(day=later(20))
+    assert drafts(desk) == []
+
+
+def test_a_dry_run_drafts_nothing(owing: Desk) -> None:
+    owing.firm.night(day=later(1), dry_run=True)
+    assert drafts(owing) == []
+
+
+def test_the_reminder_as_a_draft(owing: Desk) -> None:
+    (one,) = as_json(owing, "remind", "--as-of", later(16).isoformat(), code=1)
+    assert (one["level"], one["asked"], one["due_on"], one["days"]) == (2, "400.00", DUE.isoformat(), 16)
+    assert "CNY 400.00" in one["text"]
+    assert "16" in one["text"]
+    command(
+        owing,
+        "remind",
+        "C-1/T1",
+        "--log",
+        "reason",
+        "--code",
+        "process",
+        "--by",
+        "Wang",
+        "--as-of",
+        later(1).isoformat(),
+    )
+    (one,) = as_json(owing, "remind", "--as-of", later(16).isoformat(), code=1)
+    assert (one["reason"], one["action"]) == ("process", "note_not_a_lawful_reason")
+    command(owing, "remind", "C-1/T1", "--log", "reason", "--code", "weather", "--by", "Wang", code=2)
+    command(owing, "remind", "C-1/T9", "--log", "dispute", "--by", "Wang", code=2)
+    command(owing, "remind", "C-1/T1", "--log", "gossip", "--by", "Wang", code=2)
+
+
+def test_a_promise_pauses_and_its_breach_is_noticed_the_next_night(owing: Desk) -> None:
+    command(owing, "promise", "C-1/T1", later(20).isoformat(), "400.00", "--by", "Wang", "--day", later(5).isoformat())
+    command(owing, "promise", "C-1/T1", later(20).isoformat(), "400.00", "--by", "Wang", "--day", later(5).isoformat())
+    assert len(owing.rows("SELECT 1 FROM agreements")) == 1
+    assert owed(owing, later(4)) == [("C-1/T1", 1, 40000)]
+    assert owed(owing, later(20)) == []
+    assert as_json(owing, "promise", "--as-of", later(20).isoformat())[0]["state"] == "open"
+    quiet = owing.firm.night(day=later(20))
+    assert [f.code for f in quiet.report.findings] == []
+    broken = owing.firm.night(day=later(21))
+    assert [f.code for f in broken.report.findings] == ["PROMISE_BROKEN"]
+    assert owed(owing, later(22)) == []  # the night before drafted level 2
+    assert drafts(owing) == [(2, day_number(later(21)), 40000)]
+    owing.payments("date,amount,currency,contract,term\n2026-12-22,400.00,CNY,C-1,T1\n", today=later(23))
+    assert [f.code for f in owing.firm.night(day=later(23)).report.findings] == []
+    command(owing, "promise", "C-1/T1", "2026-01-01", "400.00", "--by", "Wang", code=2)
+
+
+def test_a_kept_promise_is_kept(owing: Desk) -> None:
+    command(owing, "promise", "C-1/T1", later(20).isoformat(), "100.00", "--by", "Wang", "--day", later(5).isoformat())
+    owing.payments("date,amount,currency,contract,term\n2026-12-10,100.00,CNY,C-1,T1\n", today=later(11))
+    assert as_json(owing, "promise", "--as-of", later(21).isoformat())[0]["state"] == "kept"
+
+
+def test_a_dispute_stops_its_part_until_it_is_settled(owing: Desk) -> None:
+    at = ["--by", "Wang", "--day"]
+    command(owing, "remind", "C-1/T1", "--log", "dispute", "--amount", "150.00", *at, later(2).isoformat())
+    assert owed(owing, later(3)) == [("C-1/T1", 1, 25000)]
+    command(owing, "remind", "C-1/T1", "--log", "dispute", *at, later(3).isoformat())
+    assert owed(owing, later(4)) == []
+    command(owing, "remind", "C-1/T1", "--log", "settled", *at, later(5).isoformat())
+    assert owed(owing, later(6)) == [("C-1/T1", 1, 40000)]
+
+
+def test_a_hold_stops_reminders(owing: Desk) -> None:
+    command(owing, "hold", "C-1/T1", "--by", "Wang", "--reason", "talks")
+    far = date(2100, 1, 1)
+    assert owed(owing, far) == []
+    command(owing, "release", "C-1/T1", "--by", "Wang")
+    assert len(owed(owing, far)) == 1
+
+
+def test_a_bill_in_hand_is_not_dunned(owing: Desk) -> None:
+    owing.payments(
+        "date,amount,currency,contract,term,method,maturity\n2026-11-20,400.00,CNY,C-1,T1,银行承兑汇票,2027-05-20\n"
+    )
+    owing.firm.night(day=later(5))
+    assert owed(owing, later(5)) == []
+    assert as_json(owing, "ageing", "--as-of", later(5).isoformat())[0]["open"] == "400.00"
+
+
+def test_an_extension_moves_what_is_due_and_not_the_history(owing: Desk) -> None:
+    before = owing.everything()
+    command(owing, "plan", "C-1/T1", "--until", later(60).isoformat(), "--by", "Wang", "--day", later(3).isoformat())
+    assert owed(owing, later(2)) == [("C-1/T1", 1, 40000)]
+    assert owed(owing, later(60)) == []
+    assert owed(owing, later(61)) == [("C-1/T1", 1, 40000)]
+    assert owing.everything() == before
+
+
+def test_a_plan_splits_what_is_open(owing: Desk) -> None:
+    parts = [f"{later(30).isoformat()}=100.00", f"{later(60).isoformat()}=200.00"]
+    command(owing, "plan", "C-1/T1", *parts, "--by", "Wang", "--day", later(3).isoformat())
+    with owing.firm.store.read() as connection:
+        terms = open_terms(connection, day_number(later(40)))
+    assert list(zip(terms.due.tolist(), terms.open.tolist(), strict=True)) == [
+        (day_number(later(30)), 10000), (day_number(later(60)), 20000), (day_number(DUE), 10000),
+    ]  # fmt: skip
+    rows = as_json(owing, "ageing", "--as-of", later(40).isoformat())
+    assert {r["bucket"]: r["open"] for r in rows} == {"1-30": "100.00", "31-60": "100.00", "not_due": "200.00"}
+    command(owing, "plan", "C-1/T1", "2027-01-01=400.01", "--by", "Wang", code=2)
+    command(owing, "plan", "C-1/T1", "--by", "Wang", code=2)
+    command(owing, "plan", "C-1/T1", "2027-01-01", "--by", "Wang", code=2)
+
+
+def test_a_broken_plan_with_a_default_clause_is_due_at_once(owing: Desk) -> None:
+    parts = [f"{later(30).isoformat()}=100.00", f"{later(60).isoformat()}=300.00"]
+    command(owing, "plan", "C-1/T1", *parts, "--by", "Wang", "--default-clause", "--day", later(3).isoformat())
+    with owing.firm.store.read() as connection:
+        assert set(open_terms(connection, day_number(later(30))).due.tolist()) == {
+            day_number(later(30)),
+            day_number(later(60)),
+        }
+        assert set(open_terms(connection, day_number(later(31))).due.tolist()) == {day_number(later(30))}
+
+
+def test_guarantees_by_command_and_by_night(owing: Desk) -> None:
+    new = [
+        "--kind",
+        "performance",
+        "--amount",
+        "50.00",
+        "--issued",
+        "2026-11-01",
+        "--expires",
+        "2027-01-15",
+        "--obligation",
+        "2027-06-30",
+    ]
+    command(owing, "guarantees", "C-1", "G-1", *new, "--issuer", "Bank", "--original-at", "safe 2")
+    command(owing, "guarantees", "C-1", "G-1", *new, "--issuer", "Bank", "--original-at", "safe 2")
+    (one,) = as_json(owing, "guarantees", "--as-of", "2026-11-25", code=1)
+    assert (one["amount"], one["state"], one["days_left"], one["original_at"]) == ("50.00", "in_force", 51, "safe 2")
+    codes = [f.code for f in owing.firm.night(day=date(2026, 11, 25)).report.findings]
+    assert codes == ["GUARANTEE_ENDS_EARLY", "GUARANTEE_EXPIRES"]
+    command(owing, "guarantees", "C-1", "G-1", *new, "--issuer", "Another bank", code=2)
+    command(owing, "guarantees", "C-1", "G-1", "--extended", "2027-07-31", "--by", "Wang", "--day", "2026-11-26")
+    command(owing, "guarantees", "C-1", "G-1", "--reduced", "20.00", "--by", "Wang", "--day", "2026-11-26")
+    (one,) = as_json(owing, "guarantees", "--as-of", "2026-11-27")
+    assert (one["amount"], one["expires"]) == ("30.00", "2027-07-31")
+    command(owing, "guarantees", "C-1", "G-1", "--returned", "2026-11-28", "--by", "Wang")
+    assert as_json(owing, "guarantees", "--as-of", "2026-11-28")[0]["state"] == "returned"
+    command(owing, "guarantees", "C-1", "G-9", "--returned", "2026-11-28", "--by", "Wang", code=2)
+    command(owing, "guarantees", "C-9", "G-1", *new, code=2)
+    command(owing, "guarantees", "C-1", "G-3", "--kind", "wish", code=2)
+
+
+def test_a_deposit_that_should_be_back(owing: Desk) -> None:
+    new = [
+        "--kind",
+        "bid",
+        "--form",
+        "cash",
+        "--amount",
+        "9.00",
+        "--issued",
+        "2026-11-01",
+        "--return-due",
+        "2026-11-24",
+    ]
+    command(owing, "guarantees", "C-1", "D-1", *new)
+    assert [f.code for f in owing.firm.night(day=date(2026, 11, 24)).report.findings] == ["GUARANTEE_RETURN_DUE"]
+
+
+def test_imports_by_command(desk: Desk) -> None:
+    desk.file("i.csv", BILLED)
+    assert as_json(desk, "import", "invoices", str(desk.folder / "i.csv"), "--as-of", "2026-11-20") == {
+        "rows": 1,
+        "new": 1,
+        "findings": [],
+    }
+    desk.file("p.csv", "date,amount,currency,payer\n2026-11-20,400.00,CNY,Customer\n")
+    found = as_json(desk, "import", "payments", str(desk.folder / "p.csv"), "--as-of", "2026-11-20", code=1)
+    assert (found["new"], found["booked"], len(found["waiting"])) == (1, 0, 1)
+    line = str(found["waiting"][0]["line"])
+    assert "C-1/T1" in command(desk, "allocate", code=1).replace("\n", "")
+    command(desk, "allocate", line, "C-1/T2", "--by", "Wang", code=2)
+    command(desk, "allocate", line, "C-1/T1", "--amount", "a lot", "--by", "Wang", code=2)
+    command(desk, "allocate", line, "C-1/T1", "--by", "Wang")
+    assert as_json(desk, "allocate") == []
+    command(desk, "import", "payments", str(desk.folder / "nothing.csv"), code=2)
