@@ -120,7 +120,8 @@ class FileSource(ABC):
         """Everything, where a byte or the configuration changed since the last pull; else nothing."""
         files = await asyncio.to_thread(found_files, self.name, self.paths)
         digests = await asyncio.to_thread(lambda: [digest(f) for f in files])
-        mark = fingerprint([self._mark, list(request.projects), sorted(map(str, files)), sorted(digests)])
+        named = sorted(zip((f.name for f in files), digests, strict=True))  # wherever the folder lies
+        mark = fingerprint([self._mark, list(request.projects), named])
         last_mark, before = load_cursor(request.cursor)
         if mark == last_mark and not request.full:
             yield Page((), cursor=request.cursor, last=True)

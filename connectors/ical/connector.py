@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import httpx
-from icalendar import Calendar
+from icalendar import Calendar, ComponentFactory, Todo
+from icalendar.parser.ical.component import ComponentIcalParser
 
 from connectors.errors import BadPayload, SourceConfig, SourceError
 from connectors.files.field_map import plain
@@ -125,17 +126,30 @@ class Ical(FileSource):
             return Bad(Rejected(self.name, identity, problem.code, problem.params, raw), project)
 
 
+class PatientTodo(Todo):
+    """A to-do whose broken properties are kept with what is wrong, as the library does for events."""
+
+    ignore_exceptions = True
+
+
+def _patient() -> ComponentFactory:
+    factory = ComponentFactory()
+    factory.add_component_class(PatientTodo)
+    return factory
+
+
 def _calendars(file: Path) -> list[Any]:
     """The calendars of a file. Raises BadPayload for what is none."""
     if file.stat().st_size > BYTES_MAX:
         raise BadPayload("file_too_large", file=file.name, limit=BYTES_MAX // 1_000_000)
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        data = file.read_bytes().decode("utf-8-sig").encode()
     except UnicodeDecodeError as problem:
         found = problem.object[problem.start : problem.start + 4].hex(" ")
         raise BadPayload("encoding_wrong", file=file.name, declared="utf-8", found=found) from None
     try:
-        found_here = [c for c in Calendar.from_ical(text, multiple=True) if c.name == "VCALENDAR"]
+        parser = ComponentIcalParser(data, _patient(), Calendar.types_factory)
+        found_here = [c for c in parser.parse() if c.name == "VCALENDAR"]
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as problem:
         raise BadPayload("calendar_broken", file=file.name, why=str(problem)[:120]) from None
     if not found_here:

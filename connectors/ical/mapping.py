@@ -54,8 +54,8 @@ def _check(component: Any) -> None:
     if not str(component.get("SUMMARY") or "").strip():
         raise BadRow("PROOF_FIELD_MISSING", field="SUMMARY")
     for name, why in component.errors:
-        if str(name).upper() in _PROOF:
-            raise wrong_type(str(name), why, "RFC 5545")
+        if name is None or str(name).upper() in _PROOF:  # a line that cannot be read may be any of them
+            raise wrong_type(str(name or "-"), why, "RFC 5545")
     for name in _PROOF:
         if isinstance(component.get(name), list):
             raise wrong_type(name, "twice", "one value")

@@ -105,7 +105,7 @@ def build(
     values = MsProjectOptions(**checked_options(name, CONNECTOR, options))
     for kind in values.milestones:
         head, sign, rest = kind.partition(":")
-        one_of(name, "milestones", head + sign if rest or not sign else kind, KINDS)
+        one_of(name, "milestones", head + sign if rest else head, KINDS)
         if head == "summary" and not (rest.isascii() and rest.isdigit() and len(rest) < 4):
             raise SourceConfig(
                 "value_unknown", connection=name, key="milestones", found=repr(kind), allowed="summary:1, summary:2 …"

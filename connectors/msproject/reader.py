@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from xml.parsers import expat
 
 from connectors.errors import BadPayload
@@ -25,12 +25,22 @@ _TASK = (
     "UID", "Name", "Milestone", "Summary", "OutlineLevel", "PercentComplete", "ActualFinish", "Finish", "Active",
     "IsNull", "ExternalTask", "Duration", "HyperlinkAddress",
 )  # fmt: skip
-_WANTED: dict[tuple[str, ...], str] = {
-    **{("Project", n): n for n in _HEAD},
-    **{("Project", "ExtendedAttributes", "ExtendedAttribute", n): n for n in ("FieldID", "FieldName", "Alias")},
-    **{("Project", "Tasks", "Task", n): n for n in _TASK},
-    **{("Project", "Tasks", "Task", "Baseline", n): n for n in ("Number", "Finish")},
-    **{("Project", "Tasks", "Task", "ExtendedAttribute", n): n for n in ("FieldID", "Value")},
+_GROUPS = ("Baseline", "ExtendedAttribute")
+#: What is read, as a tree of local names; LEAF ends a branch. All else is passed over.
+Tree = dict[str, Any]
+LEAF: Tree = {}
+_WANTED: Tree = {
+    "Project": {
+        **dict.fromkeys(_HEAD, LEAF),
+        "ExtendedAttributes": {"ExtendedAttribute": dict.fromkeys(("FieldID", "FieldName", "Alias"), LEAF)},
+        "Tasks": {
+            "Task": {
+                **dict.fromkeys(_TASK, LEAF),
+                "Baseline": dict.fromkeys(("Number", "Finish"), LEAF),
+                "ExtendedAttribute": dict.fromkeys(("FieldID", "Value"), LEAF),
+            }
+        },
+    }
 }
 
 
@@ -78,7 +88,9 @@ class _Handler:
 
     def __init__(self, plan: Plan, file: str) -> None:
         self.plan, self.file = plan, file
-        self.path: list[str] = []
+        self.path: list[str] = []  # of what is read
+        self.trees: list[Tree] = [_WANTED]
+        self.beside = 0  # how deep we are in what is passed over
         self.tasks: list[Task] = []
         self.task = Task()
         self.group: dict[str, str] = {}  # the fields of a baseline, attribute or definition
@@ -105,19 +117,27 @@ class _Handler:
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         local = name.rpartition(" ")[2]
+        below = None if self.beside else self.trees[-1].get(local)
+        if below is None:
+            self._pass_over(local)
+            return
         self.path.append(local)
-        depth = len(self.path)
-        if depth == 1 and local != "Project":
-            raise BadPayload("not_project_xml", file=self.file, found=repr(local[:60]))
-        if depth > DEPTH_MAX:
-            raise BadPayload("xml_too_deep", file=self.file, line=self._parser.CurrentLineNumber)
-        if depth == 3 and local == "Task" and self.path[1] == "Tasks":
+        self.trees.append(below)
+        if local == "Task":
             self.task = Task()
-        if local in ("Baseline", "ExtendedAttribute"):
+        elif local in _GROUPS:
             self.group = {}
-        self.text, self.length = [], 0
-        wanted = depth <= 5 and tuple(self.path) in _WANTED
-        self._parser.CharacterDataHandler = self._take if wanted else None
+        elif below is LEAF:
+            self.text, self.length = [], 0
+            self._parser.CharacterDataHandler = self._take
+
+    def _pass_over(self, local: str) -> None:
+        if not self.path and not self.beside:
+            raise BadPayload("not_project_xml", file=self.file, found=repr(local[:60]))
+        self.beside += 1
+        if self.beside > DEPTH_MAX:
+            raise BadPayload("xml_too_deep", file=self.file, line=self._parser.CurrentLineNumber)
+        self._parser.CharacterDataHandler = None
 
     def _take(self, data: str) -> None:
         self.length += len(data)
@@ -126,16 +146,19 @@ class _Handler:
         self.text.append(data)
 
     def _end(self, _name: str) -> None:
-        depth, path = len(self.path), self.path
-        if self._parser.CharacterDataHandler is not None:
+        if self.beside:
+            self.beside -= 1
+            return
+        path, tree = self.path, self.trees.pop()
+        if tree is LEAF:
             self._parser.CharacterDataHandler = None
             self._leaf(path, "".join(self.text).strip())
-        elif depth == 3 and path[1:] == ["Tasks", "Task"]:
+        elif path[-1] == "Task":
             self.tasks.append(self.task)
-        elif path[-1] == "Baseline" and depth == 4:
+        elif path[-1] == "Baseline":
             self.task.baselines.setdefault(self.group.get("Number", "0"), self.group.get("Finish", ""))
-        elif path[-1] == "ExtendedAttribute" and depth in (3, 4):
-            self._attribute(depth)
+        elif path[-1] == "ExtendedAttribute":
+            self._attribute(len(path))
         path.pop()
 
     def _leaf(self, path: list[str], text: str) -> None:
