@@ -15,8 +15,6 @@ from connectors.registry import BUILT_IN, connector
 ROOT = Path(__file__).parents[2]
 #: Tests against a description that stand with what they need.
 ELSEWHERE = {"pingcode": "tests/unit/sandbox/test_vendor_description.py"}
-#: Connectors that share a page.
-PAGES = {"mspdi": "files", "table": "files", "icalendar": "files"}
 WORDS = {
     "en": {
         "file": "README.md", "head": "# All connectors", "note": "Written by the tests (`tests/contract/test_proofs.py`): a proof is named here only where its tests are.",
@@ -52,8 +50,7 @@ def table(language: str) -> str:
         count = len(cases_for(info))
         skips = getattr(fake, "skips", {})
         cases = words["skipped"].format(n=count, skipped=len(skips)) if skips else str(count)
-        name = PAGES.get(system, system)
-        page = f"{name}.md" if language == "en" else f"{name}.{language}.md"
+        page = f"{system}.md" if language == "en" else f"{system}.{language}.md"
         own = ROOT / "docs/connectors" / page
         general = "../connectors.md" if language == "en" else f"../connectors.{language}.md"
         link = f"[{info.title}]({page if own.exists() else general})"
@@ -70,7 +67,7 @@ def test_the_page_says_what_the_tests_prove(language: str) -> None:
 @pytest.mark.parametrize("system", sorted(BUILT_IN))
 def test_every_connector_has_a_page_in_both_languages(system: str) -> None:
     for language in ("", ".zh-CN"):
-        own = (ROOT / f"docs/connectors/{PAGES.get(system, system)}{language}.md").exists()
+        own = (ROOT / f"docs/connectors/{system}{language}.md").exists()
         general = (ROOT / f"docs/connectors{language}.md").read_text(encoding="utf-8").lower()
         assert own or system in general
 
