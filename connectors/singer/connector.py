@@ -34,6 +34,7 @@ class SingerOptions:
     catalog: str = ""
     whole: bool = False
     timeout: float = 300.0
+    longest: float = 3600.0
 
 
 @dataclass(slots=True)
@@ -76,7 +77,10 @@ class Singer:
         secrets = secrets_in(self.options.config) if self.options.config else []
         with TemporaryDirectory(prefix="huikuan-") as folder:
             argv = await asyncio.to_thread(self._argv, memory.state, Path(folder))
-            async with Tap(argv, quiet=self.options.timeout, secrets=secrets) as tap, aclosing(tap.lines()) as lines:
+            async with (
+                Tap(argv, quiet=self.options.timeout, longest=self.options.longest, secrets=secrets) as tap,
+                aclosing(tap.lines()) as lines,
+            ):
                 async for line in lines:
                     page = self._heard(line, tap.name, intake, run)
                     if page is not None:
@@ -148,6 +152,7 @@ CONNECTOR = ConnectorInfo(
         Option("catalog", default="", help="path of the catalog that selects streams", path=True),
         Option("whole", default=False, help="every run gives all records: what no longer comes is gone"),
         Option("timeout", default=300.0, help="seconds that the tap may be silent"),
+        Option("longest", default=3600.0, help="seconds that one run may take in all"),
         *FIELD_OPTIONS,
     ),
     build=build,

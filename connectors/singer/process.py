@@ -22,8 +22,9 @@ STOP_SECONDS = 5.0
 class Tap:
     """A running tap; an async context manager that never leaves it running."""
 
-    def __init__(self, argv: Sequence[str], *, quiet: float, secrets: Iterable[str]) -> None:
-        self.argv, self.quiet, self.secrets = tuple(argv), quiet, tuple(secrets)
+    def __init__(self, argv: Sequence[str], *, quiet: float, longest: float, secrets: Iterable[str]) -> None:
+        self.argv, self.quiet, self.longest, self.secrets = tuple(argv), quiet, longest, tuple(secrets)
+        self._ends = 0.0  # by the clock of the loop
         self.name = Path(argv[0]).name
         self._process: asyncio.subprocess.Process
         self._heard: deque[str] = deque(maxlen=STDERR_LINES)
@@ -38,6 +39,7 @@ class Tap:
         except (FileNotFoundError, PermissionError, OSError) as problem:
             raise SourceConfig("tap_absent", tap=self.argv[0], why=type(problem).__name__) from None
         self._listening = asyncio.create_task(self._listen())
+        self._ends = asyncio.get_running_loop().time() + self.longest
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -65,9 +67,12 @@ class Tap:
             raise SourceUnavailable("tap_failed", tap=self.name, code=code, said=self.said)
 
     async def _patiently(self, wanted: Any) -> Any:
+        left = max(0.0, self._ends - asyncio.get_running_loop().time())
         try:
-            return await asyncio.wait_for(wanted, self.quiet)
+            return await asyncio.wait_for(wanted, min(self.quiet, left))
         except TimeoutError:
+            if left < self.quiet:
+                raise SourceUnavailable("tap_endless", tap=self.name, seconds=f"{self.longest:g}") from None
             raise SourceUnavailable("tap_silent", tap=self.name, seconds=f"{self.quiet:g}", said=self.said) from None
 
     async def _line(self) -> bytes:

@@ -155,6 +155,13 @@ def test_a_silent_tap_is_stopped(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 30
 
 
+def test_a_tap_that_talks_for_ever_is_stopped(tmp_path: Path) -> None:
+    then = f"while True:\n    print({json.dumps(json.dumps(row(1)))}, flush=True); time.sleep(0.05)"
+    with pytest.raises(SourceUnavailable) as problem:
+        read({**tap(tmp_path, SCHEMA, then=then), "longest": 1.5})
+    assert problem.value.trouble.code == "tap_endless"
+
+
 def test_much_stderr_does_not_block_the_tap(tmp_path: Path) -> None:
     then = "sys.stderr.write('x' * 3_000_000); sys.stderr.flush()\n" + f"print({json.dumps(json.dumps(row(1)))})"
     assert len(read(tap(tmp_path, SCHEMA, then=then))[0].observations) == 1
