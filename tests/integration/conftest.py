@@ -7,8 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import psycopg
@@ -55,8 +57,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         pytest.skip("PostgreSQL is not installed")
     folder, port = tmp_path_factory.mktemp("pg"), free_port()
     folder.chmod(0o755)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
+    for parent in takewhile(lambda p: p != Path(tempfile.gettempdir()), folder.parents):
+        parent.chmod(0o755)  # the server is another user
     pid = _start("postgres_start.sh", folder, str(port))
     yield port
     os.kill(pid, signal.SIGINT)
