@@ -274,6 +274,21 @@ def rows_appear_while_paging(bench: Bench) -> None:
     _all_seen(bench, items)
 
 
+def a_row_changes_project_while_paging(bench: Bench) -> None:
+    """A milestone that moves to another project while lists are read is neither lost nor taken for deleted."""
+    items = _many(bench)
+    bench.pull()
+    bench.at(3600)
+    bench.vendor.after_first_page = lambda: bench.vendor.relocate(items[3], 1)
+    bench.pull(full=True)
+    bench.at(7200)
+    bench.pull(full=True)
+    _all_seen(bench, items)
+    _demand(
+        _last_part(bench.seen(items[3]).project_key) == "BETA", "a milestone that moved is still in its old project"
+    )
+
+
 # --- patience ------------------------------------------------------------------------------------------
 
 
@@ -674,6 +689,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "many_pages": many_pages,
     "rows_vanish_while_paging": rows_vanish_while_paging,
     "rows_appear_while_paging": rows_appear_while_paging,
+    "a_row_changes_project_while_paging": a_row_changes_project_while_paging,
     **{f"throttled_{name}": _throttled(headers) for name, headers in THROTTLES.items()},
     "throttled_without_a_word": throttled_without_a_word,
     "throttled_for_an_hour": throttled_for_an_hour,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from connectors.errors import SourceError
+from connectors.store import Store
+from connectors.store.errors import StoreError
 from flows import wiring
 from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
 from flows.environment import prefect_api
 from flows.night import Night, NightOutcome, run_night
 from flows.settings import Loaded
 from flows.steps.contracts import read_files
+from flows.steps.pull import stored_milestones
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
@@ -246,7 +250,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     """Verify configuration, contracts, bindings and connections; change nothing."""
     loaded = settings(config)
     found, findings = read_files(loaded.contract_files(), loaded.root)
-    lines = asyncio.run(_check_connections(loaded, language))
+    lines = asyncio.run(_check_connections(loaded, _stored_milestones(loaded), language))
     failed = [x for x in lines if x["state"] != "ok"]
     findings += _bad_channels(loaded)
     if as_json:
@@ -287,8 +291,40 @@ def _bad_channels(loaded: Loaded) -> list[Finding]:
     return found
 
 
-async def _check_connections(loaded: Loaded, language: str) -> list[dict[str, Any]]:
-    return list(await asyncio.gather(*(_check(name, loaded, language) for name in loaded.settings.connections)))
+async def _check_connections(loaded: Loaded, stored: Mapping[str, int], language: str) -> list[dict[str, Any]]:
+    lines = await asyncio.gather(*(_check(name, loaded, language) for name in loaded.settings.connections))
+    return [line | _milestones(line, stored, language) for line in lines]
+
+
+@contextmanager
+def _disposed(store: Store) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        store.dispose()
+
+
+def _stored_milestones(loaded: Loaded) -> Mapping[str, int]:
+    """Milestones of each connection at its last pull; none where there is no store yet: a check makes none."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        store = wiring.the_store(loaded)
+        with _disposed(store):
+            return stored_milestones(store)
+    except (StoreError, SQLAlchemyError):
+        return {}
+
+
+def _milestones(line: Mapping[str, Any], stored: Mapping[str, int], language: str) -> dict[str, Any]:
+    """How many milestones there are: what the system told, else what the last pull left, and which of both."""
+    if line["state"] != "ok":
+        return {}
+    told = line["milestones"]
+    number = stored.get(line["name"]) if told is None else told
+    where = "told" if told is not None else "last_pull" if number is not None else "not_yet"
+    shown = say(f"cli.check_milestones.{where}", language, n=number)
+    return {"milestones": number, "milestones_from": where, "milestones_shown": shown}
 
 
 async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
@@ -300,7 +336,7 @@ async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
     except SourceError as problem:
         told = problem.trouble
         return line | {"state": "failed", "message": told.text(language), "advice": told.advice(language)}
-    counts = {"projects": found.projects, "milestones": "?" if found.milestones is None else found.milestones}
+    counts = {"projects": found.projects, "milestones": found.milestones}
     words = catalogue(language)
     return (
         line

@@ -441,3 +441,10 @@ def current_states(connection: Connection, ids: Sequence[int]) -> dict[int, Curr
         change = Change(what, When(at, day), value, corrects=False, by=None, grade=0, provenance="")
         found[milestone] = found.get(milestone, UNKNOWN).after(change, observed_at)
     return found
+
+
+def stored_milestones(store: Store) -> dict[str, int]:
+    """How many milestones the last pulls left of each connection, without those that are gone."""
+    here = sa.select(milestones.c.connection, sa.func.count()).where(~milestones.c.deleted)
+    with store.read() as connection:
+        return dict(connection.execute(here.group_by(milestones.c.connection)).tuples().all())

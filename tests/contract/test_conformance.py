@@ -56,6 +56,28 @@ def test_a_connector_that_does_nothing_fails_the_suite() -> None:
     assert run_case(broken, "done_is_seen").outcome == "passed"
 
 
+def test_a_connector_that_keeps_a_milestone_in_its_first_project_fails_the_suite() -> None:
+    found, homes = connector("redmine"), dict[str, str]()
+
+    def build(*args, **kwargs):
+        source = found.build(*args, **kwargs)
+        whole = source.pull
+
+        async def pull(request):
+            async for page in whole(request):
+                kept = tuple(
+                    o._replace(project_key=homes.setdefault(o.milestone_id, o.project_key)) for o in page.observations
+                )
+                yield replace(page, observations=kept)
+
+        source.pull = pull
+        return source
+
+    stuck = ConnectorInfo(found.system, found.title, found.options, build, found.fake)
+    assert run_case(stuck, "a_row_changes_project_while_paging").outcome == "failed"
+    assert run_case(stuck, "renamed").outcome == "passed"
+
+
 @pytest.mark.parametrize(
     ("broken", "case"),
     [

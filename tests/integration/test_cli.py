@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from datetime import date
@@ -126,6 +127,27 @@ def test_unknown_keys_name_the_closest(tmp_path: Path) -> None:
     assert "url" in shown.stderr
     assert "huikuan.toml:2" in shown.stderr
     assert "language" in shown.stderr  # all errors at once
+
+
+def _connection_lines(firm) -> dict[str, dict[str, object]]:
+    return {c["name"]: c for c in json.loads(huikuan("check", "--json", cwd=firm.folder).stdout)["connections"]}
+
+
+@pytest.mark.timeout(300)
+def test_check_tells_each_connection_in_one_line(firm) -> None:
+    """Reachable, who we are, projects, milestones, requests left, missing permissions."""
+    before = _connection_lines(firm)
+    assert {(c["state"], c["milestones"], c["milestones_from"]) for c in before.values()} == {("ok", None, "not_yet")}
+    huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    after = _connection_lines(firm)
+    with sqlite3.connect(firm.folder / "huikuan.db") as store:
+        stored = dict(store.execute("select connection, count(*) from milestones where not deleted group by 1"))
+    assert sum(stored.values()) > 0
+    assert {name: c["milestones"] for name, c in after.items() if c["milestones_from"] == "last_pull"} == stored
+    assert all({"account", "projects", "rate_left", "missing"} <= set(c) for c in after.values())
+    for language, words in (("en", "{n} milestones at the last pull"), ("zh-CN", "上次拉取时里程碑 {n} 个")):
+        shown = huikuan("check", cwd=firm.folder, language=language).stdout
+        assert all(words.format(n=n) in shown for n in stored.values())
 
 
 def test_record_hold_approve_release(firm) -> None:
@@ -257,7 +279,8 @@ def test_a_new_connector_is_red_at_once_and_says_what_to_fill_in(tmp_path: Path)
         timeout=100,
     )
     assert red.returncode == 1
-    assert "add it to ANSWERS" in red.stdout
+    assert "NotImplementedError: TODO 1 (account)" in red.stdout
+    assert "passed" in red.stdout.splitlines()[-1]  # what the base does is green already
     assert huikuan("connectors", "new", "acme", cwd=tmp_path).returncode == 2  # nothing is overwritten
     assert huikuan("connectors", "new", "../evil", cwd=tmp_path).returncode == 2
 

@@ -1,6 +1,6 @@
-"""`huikuan connectors new NAME`: a connector of a package of its own, with its test that is red at once.
+"""`huikuan connectors new NAME`: a connector of a package of its own, its fake, and a test that is red at once.
 
-The files say in place what to fill in; `docs/connectors.md` takes an engineer through them.
+The files say in place what to fill in; `docs/adding-a-connector.md` takes an engineer through them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def scaffold(name: str, folder: Path) -> list[Path]:
     for source, target in (
         ("pyproject.toml.txt", "pyproject.toml"),
         ("connector.py.txt", f"huikuan_{name}/__init__.py"),
+        ("fake.py.txt", f"huikuan_{name}/fake.py"),
         ("test.py.txt", f"tests/test_{name}.py"),
     ):
         text = resources.files(__name__).joinpath(source).read_text(encoding="utf-8")
