@@ -1,6 +1,6 @@
 """The night: one definition of the order, run directly or as Prefect tasks.
 
-    pull -> check what came in -> match -> check what goes out -> post -> report -> notify
+    pull -> check what came in -> match -> check what goes out -> post -> follow -> look ahead -> report -> notify
 
 A `runner` carries each coarse step out; with Prefect it makes a task of it, without it calls it. The
 steps themselves are plain functions of `flows.steps`.
@@ -29,10 +29,12 @@ from flows.steps import bind, contracts, decide, match, post, report
 from flows.steps.evaluation.columns import day_number
 from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
+from flows.steps.receivables.outlook import Looked, look_ahead
 from flows.steps.receivables.reminders import follow
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import ConnectionLine, NightReport
+from models.domain.receivables.forecast import Threshold
 from models.domain.trouble import Trouble
 from models.ports import PullRequest, Source
 from models.tables import findings as findings_table
@@ -108,6 +110,7 @@ class Night:
     gate: Gate | None = None
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
+    threshold: Threshold = Threshold()  # from where on a move of the forecast is told
     judge: Judge = judge_here
     dask: str = ""  # address of the scheduler whose workers judge, where Prefect runs the night
     config: str = ""  # path of the configuration, for those workers
@@ -156,9 +159,12 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         unbound = await runner("bind", _bind, night)
         judged = await runner("match and post", _match_and_post, night, prolong)
         judged.findings += await runner("follow the money", _follow, night)
+        ahead = await runner("look ahead", _look_ahead, night)
+        judged.findings += ahead.findings
         report_ = _night_report(
             night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
         )
+        report_ = replace(report_, outlook=ahead.outlook)
         files, failed = ([], None) if night.dry_run else await runner("report", _report, night, report_)
         sent = {} if night.dry_run else await runner("notify", night.notify, report_)
         if failed is not None:
@@ -310,6 +316,14 @@ async def _follow(night: Night) -> Sequence[Finding]:
     night.say("follow")
     with night.store.begin() as connection:
         return follow(connection, night.as_of, night.recorded_at, dry_run=night.dry_run).findings
+
+
+async def _look_ahead(night: Night) -> Looked:
+    """Expected cash, kept for the next night; what moved since the last one is told from the threshold on."""
+    night.say("look_ahead")
+    kept = None if night.dry_run else (night.run_id, night.recorded_at)
+    with night.store.begin() as connection:
+        return look_ahead(connection, night.as_of, night.calendars, night.threshold, keep_as=kept)
 
 
 async def _report(night: Night, report_: NightReport) -> tuple[Sequence[Path], Finding | None]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
-from models.domain.trouble import Remedy, Trouble
 from models.domain.words import catalogue, say
 
 
@@ -38,6 +38,14 @@ class Place:
         return " ".join(p for p in (where, owner, self.connection, self.path) if p)
 
 
+@runtime_checkable
+class Sayable(Protocol):
+    """A part of a sentence that has its own words: a Trouble, a Remedy, a move of the forecast."""
+
+    def text(self, language: str, /) -> str:
+        """In the language."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One problem: `code` is stable and public, `params` fill the sentence of `code`."""
@@ -57,4 +65,4 @@ class Finding:
 def _said(value: object, shapes: Mapping[str, str], language: str) -> object:
     if isinstance(value, str):
         return shapes.get(f"shape.{value}", value)
-    return value.text(language) if isinstance(value, Trouble | Remedy) else value
+    return value.text(language) if isinstance(value, Sayable) else value

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from models.domain.findings import Finding
 from models.domain.money import amount_text, minor_digits
+from models.domain.outlook import Outlook
 from models.domain.trouble import Trouble
 
 #: Namespace of all identities issued here; never change it, or records could be issued twice.
@@ -191,3 +192,4 @@ class NightReport:
     connections: tuple[ConnectionLine, ...]
     new_records: frozenset[str] = frozenset()  # record ids posted by this very run
     data_docs: str | None = None  # relative link
+    outlook: Outlook = Outlook()  # expected money

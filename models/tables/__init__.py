@@ -418,6 +418,20 @@ standing = Table(
     Column("evaluated_at", BigInteger, nullable=False),
 )
 
+#: What each contract was expected to bring, and when, in the runs that found something new about it.
+forecasts = Table(
+    "forecasts",
+    metadata,
+    _id(),
+    _contract(),
+    Column("as_of", Integer, nullable=False),
+    _run(),
+    Column("content_hash", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    _recorded(),
+    UniqueConstraint("contract_id", "run_id"),
+)
+
 ready_records = Table(
     "ready_records",
     metadata,

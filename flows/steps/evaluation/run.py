@@ -260,11 +260,12 @@ def _due(batch: Batch, facts: Facts, calendars: Calendars, legal: Days, as_of: D
     pick = np.flatnonzero(started)
     if len(pick):
         calendar = batch.calendar[batch.term_contract()[pick]]
-        due[pick], beyond[pick] = _due_of(terms[pick], start[pick], calendar, calendars)
+        due[pick], beyond[pick] = due_of(terms[pick], start[pick], calendar, calendars)
     return due, beyond
 
 
-def _due_of(terms: Rows, start: Days, calendar: Ints, calendars: Calendars) -> tuple[Days, Mask]:
+def due_of(terms: Rows, start: Days, calendar: Ints, calendars: Calendars) -> tuple[Days, Mask]:
+    """Due dates of terms whose periods start on `start`, and where the calendar's horizon was passed."""
     due, beyond = np.full(len(terms), NEVER, np.int32), np.zeros(len(terms), bool)
     for add in np.unique(terms["add"]):
         pick = np.flatnonzero(terms["add"] == add)

@@ -71,7 +71,7 @@ def open_terms(connection: Connection, as_of: int) -> OpenTerms:
             sum_ = term[OUTSTANDING] if term[STATUS] != "ready" else term[GROSS]
             if term[DUE] < NEVER and term[STATUS] in OWING and sum_ > 0:
                 _append(rows, contract, term[CODE], who, term[DUE], sum_)
-    overlay = _Overlay(connection, as_of)
+    overlay = Overlay(connection, as_of)
     size = len(rows.due)
     covered, paused, reminded = np.zeros(size, np.int64), np.full(size, NOT_PAUSED, np.int32), np.zeros(size, np.int32)
     columns = OpenTerms(
@@ -139,7 +139,7 @@ def _of_contract(terms: OpenTerms, contract: int) -> slice:
 # --- what was agreed and said -------------------------------------------------------------------------
 
 
-class _Overlay:
+class Overlay:
     """Agreements, touches, bills and holds of the few terms that have some."""
 
     def __init__(self, connection: Connection, as_of: int) -> None:
@@ -184,7 +184,7 @@ class _Overlay:
             at = _row_of(terms, key)
             if at is not None:
                 self._one(terms, at, key)
-                parts = self._plan(key, int(terms.open[at]), int(terms.due[at]))
+                parts = self.plan(key, int(terms.open[at]), int(terms.due[at]))
                 split += [(at, parts)] if parts else []
         return _split(terms, split) if split else terms
 
@@ -193,25 +193,33 @@ class _Overlay:
         extended = [r[2] for r in own if r[0] == "extension"]
         if extended:  # the last one made stands; an agreement never moves a due date forward
             terms.due[at] = max(int(terms.due[at]), extended[-1])
-        terms.paused[at] = max(int(terms.paused[at]), self._promised(own, key), self._held(key))
+        terms.paused[at] = max(int(terms.paused[at]), self.promised(key), self.held(key))
         terms.covered[at] += sum(int(r[0]) for r in self.bills.get(key, []))
-        disputed = _disputed(self.touches.get(key, []), int(terms.open[at]))
-        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + disputed)
+        contested = disputed(self.touches.get(key, []), int(terms.open[at]))
+        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + contested)
         sent = [r[1] for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, int(terms.due[at]))]
         terms.reminded[at] = max(sent, default=0)
 
-    def _promised(self, rows: Sequence[tuple[Any, ...]], key: Key) -> int:
+    def promised(self, key: Key) -> int:
+        """The day of the promise that stands; NOT_PAUSED where none does."""
+        promise = self.promise(key)
+        return NOT_PAUSED if promise is None else day_number(promise.pay_by)
+
+    def promise(self, key: Key) -> Promise | None:
+        """The promise that is open."""
+        rows = self.agreements.get(key, [])
         made = [Promise(to_date(r[1]), to_date(r[2]), r[3] or 0) for r in rows if r[0] == "promise"]
         promise = latest(made, to_date(self.as_of))
         if promise is None or promise_state(promise, self.paid(key), to_date(self.as_of)) is not PromiseState.OPEN:
-            return NOT_PAUSED
-        return day_number(promise.pay_by)
+            return None
+        return promise
 
-    def _held(self, key: Key) -> int:
+    def held(self, key: Key) -> int:
+        """NEVER while a person keeps it off the list, else NOT_PAUSED."""
         rows = self.holds.get(key, [])
         return NEVER if rows and rows[-1][0] == "hold" else NOT_PAUSED
 
-    def _plan(self, key: Key, open_: int, due: int) -> list[tuple[int, int]]:
+    def plan(self, key: Key, open_: int, due: int) -> list[tuple[int, int]]:
         """(due day, open) of each open instalment of the last plan; what the plan leaves out keeps its date."""
         rows = [r for r in self.agreements.get(key, []) if r[0] == "instalment"]
         if not rows:
@@ -231,7 +239,7 @@ class _Overlay:
         return [*found, *([(due, left)] if left else [])]
 
 
-def _disputed(touches: Sequence[tuple[Any, ...]], open_: int) -> int:
+def disputed(touches: Sequence[tuple[Any, ...]], open_: int) -> int:
     """What is in dispute: the last dispute that was not settled; all of it where it names no sum (条例 15)."""
     last = next((r for r in reversed(touches) if r[0] in ("dispute", "settled")), None)
     if last is None or last[0] == "settled":
