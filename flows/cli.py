@@ -120,8 +120,19 @@ def ready(
 
 
 @app.command(help=t("help.forecast"))
-def forecast(config: Config = DEFAULT_CONFIG, as_of: AsOf = None, json: Json = False) -> None:
-    finish(_commands().forecast(config, as_of=as_of, as_json=json, language=LANGUAGE))
+def forecast(
+    config: Config = DEFAULT_CONFIG,
+    by: Annotated[str, typer.Option(help=t("option.forecast_by"))] = "month",
+    currency: Annotated[str | None, typer.Option(help=t("option.forecast_currency"))] = None,
+    moves: Annotated[bool, typer.Option("--moves", help=t("option.forecast_moves"))] = False,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().forecast(
+            config, by=by, currency=currency, moves=moves, as_of=as_of, as_json=json, language=LANGUAGE
+        )
+    )
 
 
 @app.command(help=t("help.explain"))

@@ -110,7 +110,7 @@ class Night:
     gate: Gate | None = None
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
-    threshold: Threshold = Threshold()  # from where on a move of the forecast is told
+    threshold: Threshold = field(default_factory=Threshold)  # from where on a move of the forecast is told
     judge: Judge = judge_here
     dask: str = ""  # address of the scheduler whose workers judge, where Prefect runs the night
     config: str = ""  # path of the configuration, for those workers

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.errors import SourceConfig
@@ -21,6 +21,8 @@ from connectors.registry import ConnectorInfo, Option, connector, systems
 from flows.environment import environment
 from flows.settings_file import PREFIX, RawConfig, Trail, read_config
 from models.domain.findings import Finding
+from models.domain.money import minor_digits, to_minor
+from models.domain.receivables.forecast import Threshold
 
 
 class SettingsError(Exception):
@@ -65,7 +67,7 @@ class NotifySettings(_Strict):
     """[[notify]]"""
 
     role: Literal["finance", "project_manager", "customer_payer", "operator"]
-    on: list[Literal["ready", "withdrawn", "exception", "digest", "overdue", "source_failed"]]
+    on: list[Literal["ready", "withdrawn", "exception", "digest", "overdue", "source_failed", "forecast"]]
     url: SecretStr
     name: str | None = None
     language: Literal["zh-CN", "en"] | None = None
@@ -84,6 +86,30 @@ class CompanySettings(_Strict):
 
     name: str = ""
     timezone: str = "Asia/Shanghai"
+
+
+class ForecastSettings(_Strict):
+    """[forecast]"""
+
+    alert_share: int = Field(
+        default=10, ge=1, le=100, description="percent of a month's expected cash from which a move of it is told"
+    )
+    alert_amount: dict[str, str] = Field(
+        default_factory=dict, description="by currency: the sum from which a move is told, instead of the share"
+    )
+
+    @field_validator("alert_amount")
+    @classmethod
+    def _amounts(cls, given: dict[str, str]) -> dict[str, str]:
+        for currency, amount in given.items():
+            to_minor(amount, minor_digits(currency))
+        return given
+
+    @property
+    def threshold(self) -> Threshold:
+        """From where on a move is told."""
+        sums = {c: to_minor(a, minor_digits(c)) for c, a in self.alert_amount.items()}
+        return Threshold(self.alert_share, sums)
 
 
 class RunSettings(_Strict):
@@ -113,6 +139,7 @@ class Settings(BaseSettings):
     reports: ReportSettings = ReportSettings()
     company: CompanySettings = CompanySettings()
     run: RunSettings = RunSettings()
+    forecast: ForecastSettings = ForecastSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -318,7 +345,7 @@ def _unknown(config: RawConfig, trail: Trail, known: list[str]) -> None:
 def _known_keys(trail: Trail) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "store": StoreSettings, "contracts": ContractSettings, "notify": NotifySettings, "reports": ReportSettings,
-        "company": CompanySettings, "run": RunSettings, "connections": ConnectionSettings,
+        "company": CompanySettings, "run": RunSettings, "forecast": ForecastSettings, "connections": ConnectionSettings,
     }  # fmt: skip
     model = models.get(trail[0]) if trail else Settings
     return list(model.model_fields) if model else []

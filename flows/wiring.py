@@ -120,6 +120,7 @@ def the_night(
         notify=_notifier(loaded, store),
         gate=checks.gate if run.checks else None,
         on_news=checks.make_ready if run.checks else _nothing,
+        threshold=loaded.settings.forecast.threshold,
         out_check=checks.out_check if run.checks else None,
         dask=run.dask,
         config=str((loaded.root / loaded.file).resolve()),

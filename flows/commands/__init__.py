@@ -11,9 +11,10 @@ from flows.commands.admin import (
     init,
 )
 from flows.commands.contract_import import import_contracts
+from flows.commands.forecast import forecast
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
-from flows.commands.reading import evaluate, explain, forecast, ready
+from flows.commands.reading import evaluate, explain, ready
 from flows.commands.receivable import (
     ageing,
     allocate,

@@ -143,35 +143,3 @@ def _show_cases(run: Any, language: str) -> None:
             "cli.evaluated", language, entries=len(run.entries), compared=run.compared, differences=len(run.differences)
         )
     )
-
-
-@command
-def forecast(config: Path, *, as_of: str | None, as_json: bool, language: str) -> int:
-    """Money by the month in which it is expected to become ready, from planned dates through the same conditions."""
-    loaded = settings(config)
-    day = NEVER if as_of is None else day_number(day_of(as_of, wiring.today(loaded)))
-    with wiring.the_store(loaded).read() as connection:
-        lines = board(connection, day)
-    unknown = sum(b.expected_on is None for b in lines.blocked)
-    if as_json:
-        months = [
-            {
-                "month": f.month,
-                "currency": f.currency,
-                "gross": amount_text(f.gross, minor_digits(f.currency)),
-                "terms": f.terms,
-            }
-            for f in lines.forecast
-        ]
-        print_json({"months": months, "terms_without_a_date": unknown})
-        return 0
-    heads = [
-        (say(f"cli.column.{k}", language), j) for k, j in (("month", "left"), ("gross", "right"), ("terms", "right"))
-    ]
-    rows = [
-        (f.month, f"{f.currency} {amount_text(f.gross, minor_digits(f.currency))}", f.terms) for f in lines.forecast
-    ]
-    if rows:
-        table(say("cli.title.forecast", language), heads, rows)
-    out.print(say("cli.without_date", language, n=unknown))
-    return 0

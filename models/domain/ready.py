@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -192,4 +192,4 @@ class NightReport:
     connections: tuple[ConnectionLine, ...]
     new_records: frozenset[str] = frozenset()  # record ids posted by this very run
     data_docs: str | None = None  # relative link
-    outlook: Outlook = Outlook()  # expected money
+    outlook: Outlook = field(default_factory=Outlook)  # expected money
