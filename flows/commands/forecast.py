@@ -146,9 +146,9 @@ def _show(outlook: Outlook, assumed: Sequence[Any], by: str, language: str) -> N
     rows = [(x.period, money_text(x.gross, x.currency), x.terms, money_text(x.overdue, x.currency) if x.overdue else "") for x in lines]  # fmt: skip
     _limited(say("cli.forecast.title", language, unit=say(f"cli.forecast.unit_{by}", language)), heads, rows, language)
     out.print(say("cli.forecast.note", language), style="dim")
-    for one in assumed:
-        how = say(f"forecast.assumed.{one.how}", language)
-        out.print(say("cli.forecast.invoices", language, amount=money_text(one.gross, one.currency), how=how), style="dim")  # fmt: skip
+    for how in dict.fromkeys(a.how for a in assumed):
+        amounts = ", ".join(money_text(a.gross, a.currency) for a in assumed if a.how == how)
+        out.print(say(f"forecast.assumed.{how}", language, amount=amounts), style="dim")
     _show_undated(outlook.undated, language)
     _show_behaviour(outlook.behaviour, language)
 

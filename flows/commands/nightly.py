@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -216,28 +218,53 @@ def show_ready(report: NightReport, language: str) -> None:
     table(say("cli.title.ready", language, n=len(living)), heads, rows)
 
 
+def _demo_night(
+    loaded: Loaded, store: Store, day: date, language: str, tell: Callable[[str], None], *, full: bool = False
+) -> Night:
+    """A night at a fixed moment, under a fixed name."""
+    return wiring.the_night(
+        loaded,
+        store,
+        as_of=day,
+        now=wiring.demo_moment(day),
+        run_id=wiring.demo_run(day),
+        full=full,
+        say=lambda step: tell(say(f"cli.step.{step}", language)),
+    )
+
+
+def _earlier(night: Night) -> Night:
+    """A week before: the older contracts and their project only, and no reports; for the forecast to compare with."""
+    from connectors.kit.demo import HISTORY, HISTORY_PROJECT
+
+    return replace(
+        night,
+        connections=tuple(replace(c, projects=(HISTORY_PROJECT,)) for c in night.connections if c.name == "rd"),
+        contract_files=tuple(f for f in night.contract_files if f.name == HISTORY),
+        gate=None,
+        out_check=None,
+        write_reports=lambda _report: (),
+    )
+
+
 @command
 def demo(folder: Path, *, prefect: bool, language: str) -> int:
     """The main job against the bundled sandbox: real HTTP on loopback, no account."""
-    from connectors.kit.demo import AS_OF, demo_world, write_demo
+    from connectors.kit.demo import AS_OF, EARLIER, before_the_slip, demo_world, write_demo
     from connectors.kit.sandbox.app import build_app
     from connectors.kit.sandbox.server import served
 
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("huikuan.db*"):  # a demo begins anew, so that two of them give the same bytes
         old.unlink()
-    with served(build_app(demo_world())) as url, _progress(language) as tell:
+    world = demo_world()
+    with served(build_app(world)) as url, _progress(language) as tell:
         loaded = settings(write_demo(folder, url))
         store = wiring.the_store(loaded, create=True)
-        night = wiring.the_night(
-            loaded,
-            store,
-            as_of=AS_OF,
-            now=wiring.demo_moment(AS_OF),
-            run_id=wiring.demo_run(AS_OF),
-            say=lambda step: tell(say(f"cli.step.{step}", language)),
-        )
-        outcome = _run(night, prefect=prefect)
+        with before_the_slip(world):
+            asyncio.run(run_night(_earlier(_demo_night(loaded, store, EARLIER, language, tell))))
+        # Everything is pulled again: the night is shown as a company's first one, with what the earlier one knew.
+        outcome = _run(_demo_night(loaded, store, AS_OF, language, tell, full=True), prefect=prefect)
         store.dispose()
     out.print(say("cli.demo_intro", language))
     show(outcome, language, loaded)

@@ -2,12 +2,15 @@
 
 Together the contracts show what a night can say: ready now, blocked by a milestone, by a document or by a
 reopened milestone, waiting for time, silence that counts as acceptance, progress, an ambiguous name, a change
-nobody can prove, a price without tax abroad, releases as milestones, an approval, and hostile text.
+nobody can prove, a price without tax abroad, releases as milestones, an approval, and hostile text. Older
+contracts have been invoiced and paid, so that the forecast knows how customers behave; a night a week earlier
+saw one of their milestones before it slipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib import resources
@@ -17,6 +20,9 @@ from zoneinfo import ZoneInfo
 from connectors.kit.sandbox.world import Project, World
 
 AS_OF = date(2026, 11, 20)
+#: The night before the one that is shown; it knew the older contracts only.
+EARLIER = date(2026, 11, 13)
+HISTORY, HISTORY_PROJECT = "history.yaml", "CARE"
 _ZONE = ZoneInfo("Asia/Shanghai")
 DONE, UNDER_WAY = "已完成", "进行中"
 
@@ -116,7 +122,21 @@ def _odd(stage: _Stage) -> None:
     stage.done(odd, '=1+1, "交付" 🚧', "2026-11-18", "2026-11-18", "孙悦")
 
 
-_SCENES: tuple[Callable[[_Stage], None], ...] = (_park, _mes, _data, _lighting, _port, _bank, _rollout, _odd)
+def _care(stage: _Stage) -> None:
+    care = stage.world.add_project("CARE", "产线数据采集", system="pingcode", hetongbianhao="HT-2025-093")
+    stage.open(care, "二期验收", "2026-12-21")
+
+
+@contextmanager
+def before_the_slip(world: World) -> Iterator[None]:
+    """The world as the earlier night found it: a milestone planned three weeks earlier."""
+    item = world.find("二期验收")
+    now, item.planned = item.planned, (item.planned or 0) - 21 * 86_400
+    yield
+    item.planned, item.updated_at = now, world.now - 3 * 86_400
+
+
+_SCENES: tuple[Callable[[_Stage], None], ...] = (_park, _mes, _data, _lighting, _port, _bank, _rollout, _odd, _care)
 
 
 def write_demo(folder: Path, rd_url: str, ops_url: str | None = None) -> Path:

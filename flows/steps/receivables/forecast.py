@@ -7,7 +7,8 @@ days to an invoice and the customer's own median days late lead to the day of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from flows.steps.match import CalendarsOf, all_active, chunks
 from flows.steps.receivables.behaviour import Spread, habit, spread
 from flows.steps.receivables.claims import OPENING
 from flows.steps.receivables.standing import Key, Overlay, disputed, to_date
+from models.domain.calendars_spec import CalendarSpec
 from models.domain.receivables.agreements import paid_between
 
 _STATUS = {name: code for code, name in enumerate(STATUS_NAMES)}
@@ -32,6 +34,8 @@ PLANNED, IS_READY, IS_INVOICED, BILL, PROMISE, INSTALMENT, EXTENSION, NO_PLAN, N
     len(BASES)
 )
 UNDATED_FROM = NO_PLAN
+#: Beyond the last day a calendar knows, the forecast counts Monday to Friday, and says so.
+YEARS_AHEAD = 10
 #: Whose habit an assumed invoice date follows.
 ASSUMED = ("customer", "company", "none")
 
@@ -117,6 +121,7 @@ class Expected:
     ready: Days
     due: Days
     late: Ints  # days added
+    by_weekdays: Mask  # its due date lies beyond the last day its calendar knows
     assumed: Ints  # index into ASSUMED, -1 where the invoice is real or nothing rests on it
     customers: Sequence[str]
     customer: Ints
@@ -166,7 +171,7 @@ def expected_cash(connection: Connection, as_of: int, calendars_of: CalendarsOf)
     rows = _parts(connection, overlay, index, live, minor, due, day, basis, late, as_of)
     return Expected(
         as_of, terms.heads, owner, terms.codes, terms.blockers, status, gross, claimed.paid, ready.astype(np.int32),
-        due.astype(np.int32), late, np.where(live & (due < NEVER), assumed, -1), tuple(names), customer, behaviour, *rows,
+        due.astype(np.int32), late, beyond & (due < NEVER), np.where(live & (due < NEVER), assumed, -1), tuple(names), customer, behaviour, *rows,
     )  # fmt: skip
 
 
@@ -258,17 +263,26 @@ def _starts(
 
 
 def _due(terms: Terms, owner: Ints, start: Ints, due: Ints, calendars_of: CalendarsOf) -> tuple[Ints, Mask]:
-    """The decided due date, else that of the assumed start; and where the calendar does not reach so far."""
+    """The decided due date, else that of the assumed start; and where Monday to Friday stand in for the calendar."""
     out, beyond = due.copy(), np.zeros(len(due), bool)
     pick = np.flatnonzero((due >= NEVER) & (start < NEVER))
-    if len(pick):
-        names = sorted(set(terms.calendar))
-        codes = {n: i for i, n in enumerate(names)}
-        code = np.array([codes[c] for c in terms.calendar], dtype=np.int64)[owner[pick]]
-        rules = np.concatenate(terms.rules)[pick]
-        calendars = Calendars.named(names, calendars_of(names))
-        out[pick], beyond[pick] = due_of(rules, start[pick].astype(np.int32), code, calendars)
+    if not len(pick):
+        return out, beyond
+    names = sorted(set(terms.calendar))
+    codes = {n: i for i, n in enumerate(names)}
+    code = np.array([codes[c] for c in terms.calendar], dtype=np.int64)[owner[pick]]
+    rules, first = np.concatenate(terms.rules)[pick], start[pick].astype(np.int32)
+    specs = calendars_of(names)
+    out[pick], beyond[pick] = due_of(rules, first, code, Calendars.named(names, specs))
+    late = beyond[pick]
+    if late.any():
+        longer = Calendars.named(names, {n: _longer(s) for n, s in specs.items()})
+        out[pick[late]], _ = due_of(rules[late], first[late], code[late], longer)
     return out, beyond
+
+
+def _longer(spec: CalendarSpec) -> CalendarSpec:
+    return replace(spec, horizon=date(spec.horizon.year + YEARS_AHEAD, 12, 31))
 
 
 def _undated(status: Ints, ready: Ints, beyond: Mask) -> Ints:

@@ -24,7 +24,7 @@ from models.domain.receivables.forecast import PERIODS, QUIET, UNDATED, Period, 
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What of a currency rests on an assumed invoice date, and whose habit that follows."""
+    """How much of a currency rests on an assumption: an invoice date (customer, company, none) or plain weekdays."""
 
     currency: str
     how: str
@@ -116,12 +116,15 @@ def _behaviour(expected: Expected) -> tuple[BehaviourLine, ...]:
 
 
 def _assumed(expected: Expected) -> tuple[Assumed, ...]:
+    """How much of each currency rests on which assumption; one amount may rest on two."""
     found: dict[tuple[str, str], int] = {}
-    how = expected.assumed[expected.part_term]
-    for at in np.flatnonzero((how >= 0) & (expected.part_day < NEVER)).tolist():
-        key = expected.heads[int(expected.owner[expected.part_term[at]])].currency, ASSUMED[int(how[at])]
-        found[key] = found.get(key, 0) + int(expected.part_minor[at])
-    return tuple(Assumed(c, h, found[c, h]) for c, h in sorted(found))
+    how, weekdays = (c[expected.part_term] for c in (expected.assumed, expected.by_weekdays))
+    for at in np.flatnonzero(((how >= 0) | weekdays) & (expected.part_day < NEVER)).tolist():
+        names = [*([ASSUMED[int(how[at])]] if how[at] >= 0 else []), *(["calendar"] if weekdays[at] else [])]
+        currency = expected.heads[int(expected.owner[expected.part_term[at]])].currency
+        for name in names:
+            found[name, currency] = found.get((name, currency), 0) + int(expected.part_minor[at])
+    return tuple(Assumed(c, name, found[name, c]) for name, c in sorted(found))
 
 
 def _ageing(connection: Connection, day: int) -> tuple[AgeingLine, ...]:
