@@ -138,6 +138,7 @@ def _news(connection: Connection, report: NightReport, since: int, fresh: frozen
         [c for c in report.connections if c.state != "done"],
         sum(r.status is RecordStatus.READY for r in report.ready),
         len(report.findings),
+        report.outlook.alerts,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from models.domain.money import amount_text, minor_digits
 from models.domain.notices import Notice, NoticeKind, Role, notice_key
+from models.domain.outlook import MoveLine
 from models.domain.ready import ConnectionLine, ExceptionLine, ReadyLine
 from models.domain.words import catalogue, say
 
@@ -65,6 +66,7 @@ class News:
     failed: Sequence[ConnectionLine]
     waiting: int  # records on the list in all
     findings: int
+    moved: Sequence[MoveLine] = ()  # of the forecast, past the threshold
 
 
 def plan_notices(
@@ -92,7 +94,7 @@ def plan_notices(
 def touched_contracts(news: News) -> set[str]:
     """The contracts that the news is about."""
     lines = {x.contract for x in (*news.ready, *news.withdrawn)}
-    return lines | {e.contract for e in news.exceptions}
+    return lines | {e.contract for e in news.exceptions} | {m.contract for m in news.moved}
 
 
 def _serves(entry: Recipient, payer: Payer) -> bool:
@@ -122,14 +124,20 @@ def _to_entry(to: Recipient, news: News) -> list[Notice]:
     ]
 
 
-Line = TypeVar("Line", ReadyLine, ExceptionLine)
+Line = TypeVar("Line", ReadyLine, ExceptionLine, MoveLine)
 
 
 def _only(news: News, contracts: frozenset[str] | set[str]) -> News:
     def own(lines: Sequence[Line]) -> list[Line]:
         return [x for x in lines if x.contract in contracts]
 
-    return replace(news, ready=own(news.ready), withdrawn=own(news.withdrawn), exceptions=own(news.exceptions))
+    return replace(
+        news,
+        ready=own(news.ready),
+        withdrawn=own(news.withdrawn),
+        exceptions=own(news.exceptions),
+        moved=own(news.moved),
+    )
 
 
 def _about_terms(to: Recipient, news: News) -> Iterator[Notice]:
@@ -143,6 +151,8 @@ def _about_terms(to: Recipient, news: News) -> Iterator[Notice]:
     if NoticeKind.EXCEPTION in to.on and news.exceptions:
         key = sorted(f"{e.contract}/{e.term}/{e.code}/{e.opened_on}" for e in news.exceptions)
         yield _notice(to, NoticeKind.EXCEPTION, key, _exceptions(news.exceptions, to.language))
+    if NoticeKind.FORECAST in to.on and news.moved:  # once a day: a second night of it compares with the same one
+        yield _notice(to, NoticeKind.FORECAST, [news.as_of], _moved(news, to.language))
 
 
 def _about_sources(to: Recipient, news: News) -> Iterator[Notice]:
@@ -215,6 +225,16 @@ def _exceptions(lines: Sequence[ExceptionLine], language: str) -> dict[str, obje
         for e in lines[:LINES_MAX]
     ]
     return {"lines": shown, "more": max(0, len(lines) - LINES_MAX), "count": len(lines)}
+
+
+def _moved(news: News, language: str) -> dict[str, object]:
+    """Acceptance of 初验 slipped 3 weeks: 515,555.55 CNY moves from June to July 2026"""
+    shown = [
+        {"contract": m.contract, "term": m.term, "customer": m.customer, "text": m.text(language)}
+        for m in news.moved[:LINES_MAX]
+    ]
+    more = max(0, len(news.moved) - LINES_MAX)
+    return {"as_of": news.as_of.isoformat(), "lines": shown, "more": more, "count": len(news.moved)}
 
 
 def _to_payer(payer: Payer, line: ReadyLine, *, sent: bool) -> Notice:

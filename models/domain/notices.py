@@ -18,6 +18,7 @@ class NoticeKind(StrEnum):
     EXCEPTION = "exception"
     DIGEST = "digest"
     SOURCE_FAILED = "source_failed"
+    FORECAST = "forecast"
 
 
 class Role(StrEnum):

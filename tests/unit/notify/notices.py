@@ -7,7 +7,9 @@ from datetime import date
 
 from models.domain.notice_texts import News, Recipient, plan_notices
 from models.domain.notices import Notice, NoticeKind, Role
+from models.domain.outlook import MoveLine
 from models.domain.ready import ConnectionLine, Evidence, ExceptionLine, ReadyLine, RecordStatus, record_id
+from models.domain.receivables.forecast import Why
 from models.domain.trouble import Trouble
 
 DAY = date(2026, 11, 20)
@@ -31,9 +33,14 @@ def trouble(contract: str = "HT-1", **changes) -> ExceptionLine:
     return replace(ExceptionLine(contract, "T1", "INVOICED_BEFORE_READY", DAY, "INV-7"), **changes)
 
 
+def moved(contract: str = "HT-1", **changes) -> MoveLine:
+    why = Why("plan", "初验款", "acceptance", 21)
+    return replace(MoveLine(contract, "T2", "苏州恒拓", "CNY", 515_555_55, "2026-06", "2026-07", why), **changes)
+
+
 def news(**changes) -> News:
     failed = ConnectionLine("ops", "worktile", "failed", 0, 0, 0, Trouble("HTTP 502"))
-    return replace(News(DAY, [line()], [gone()], [trouble()], [failed], 3, 2), **changes)
+    return replace(News(DAY, [line()], [gone()], [trouble()], [failed], 3, 2, [moved()]), **changes)
 
 
 def entry(role: Role = Role.FINANCE, on: frozenset[str] = ALL, language: str = "en", **changes) -> Recipient:

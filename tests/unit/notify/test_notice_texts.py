@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.domain.notice_texts import LINES_MAX, Manager, Payer, plan_notices
 from models.domain.notices import NoticeKind, Role
-from tests.unit.notify.notices import ALL, DAY, entry, gone, line, news, trouble
+from tests.unit.notify.notices import ALL, DAY, entry, gone, line, moved, news, trouble
 
 
 def kinds(notices) -> list[str]:
@@ -29,7 +29,7 @@ def test_an_entry_hears_only_what_it_listens_to(kind: NoticeKind) -> None:
 
 
 def test_nothing_new_is_no_notice_but_the_digest() -> None:
-    quiet = news(ready=[], withdrawn=[], exceptions=[], failed=[])
+    quiet = news(ready=[], withdrawn=[], exceptions=[], failed=[], moved=[])
     assert kinds(plan_notices(quiet, [entry()], [])) == ["digest"]
 
 
@@ -59,7 +59,13 @@ def test_long_lists_are_cut_and_say_how_much_is_missing() -> None:
 
 
 def test_an_entry_may_be_about_some_contracts_only() -> None:
-    both = news(ready=[line("HT-1"), line("HT-2")], withdrawn=[gone("HT-2")], exceptions=[trouble("HT-2")], failed=[])
+    both = news(
+        ready=[line("HT-1"), line("HT-2")],
+        withdrawn=[gone("HT-2")],
+        exceptions=[trouble("HT-2")],
+        failed=[],
+        moved=[moved("HT-2")],
+    )
     told = plan_notices(both, [entry(contracts=frozenset({"HT-1"}), on=ALL - {"digest"})], [])
     assert kinds(told) == ["ready"]
     assert [x["contract"] for x in told[0].payload["lines"]] == ["HT-1"]
@@ -147,3 +153,19 @@ def test_other_news_have_other_keys() -> None:
     )
     assert first.isdisjoint(n.key for n in plan_notices(tomorrow, [entry()], []))
     assert first.isdisjoint(n.key for n in plan_notices(news(), [replace(entry(), name="other")], []))
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Acceptance of 初验款 slipped 3 weeks: 515,555.55 CNY moves from June to July 2026"),
+        ("zh-CN", "“初验款”验收推迟 3 周：515,555.55 CNY 从 2026 年 6 月移到 7 月"),
+    ],
+)
+def test_a_move_of_the_forecast_is_told_once_a_day(language: str, said: str) -> None:
+    to = [entry(on=frozenset({"forecast"}), language=language)]
+    (first,) = plan_notices(news(), to, [])
+    assert first.payload["lines"][0]["text"] == said
+    (again,) = plan_notices(news(moved=[moved(), moved("HT-2")]), to, [])
+    (tomorrow,) = plan_notices(news(as_of=DAY + timedelta(days=1)), to, [])
+    assert first.key == again.key != tomorrow.key

@@ -16,7 +16,7 @@ from connectors.notify.errors import Undeliverable
 from connectors.notify.rendering import SUBJECT_MAX, rendered
 from models.domain.notices import Notice, NoticeKind, Role
 from models.domain.words import LANGUAGES
-from tests.unit.notify.notices import every_notice, gone, line, trouble
+from tests.unit.notify.notices import every_notice, gone, line, moved, trouble
 
 TEMPLATES = resources.files("connectors.notify").joinpath("templates")
 BODIES = [d for d in Dialect if d is not Dialect.PLAIN]
@@ -30,7 +30,11 @@ def hostile(language: str) -> list[Notice]:
     bad = {"name": HOSTILE, "customer": HOSTILE}
     lines = [line(**bad, evidence=(replace(line().evidence[0], by=HOSTILE, url="javascript:alert(1)"),))]
     return every_notice(
-        language, ready=lines, withdrawn=[replace(gone(), **bad)], exceptions=[trouble(detail=HOSTILE, code=HOSTILE)]
+        language,
+        ready=lines,
+        withdrawn=[replace(gone(), **bad)],
+        exceptions=[trouble(detail=HOSTILE, code=HOSTILE)],
+        moved=[moved(customer=HOSTILE, why=replace(moved().why, name=HOSTILE))],
     )
 
 
@@ -64,7 +68,7 @@ def _logic(language: str, name: str) -> str:
 @pytest.mark.parametrize("dialect", BODIES)
 def test_every_notice_reads_in_every_dialect(language: str, dialect: Dialect) -> None:
     told = every_notice(language)
-    assert len(told) == 6
+    assert len(told) == 7
     for notice in told:
         message = rendered(notice, dialect, attached=True)
         assert message.subject
