@@ -55,11 +55,10 @@ def _ordered(report: NightReport, languages: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _contents(report: NightReport, languages: tuple[str, ...]) -> dict[str, bytes]:
-    from connectors.reports.chart import forecast_svg
     from connectors.reports.excel import xlsx_bytes
-    from connectors.reports.page import Page, html_bytes
+    from connectors.reports.page import Page, Pictures, html_bytes
 
-    picture = forecast_svg(report.forecast)
+    pictures = Pictures.of(report)
     siblings = tuple((x, _name(x, languages, "html")) for x in languages)
     files: dict[str, bytes] = {}
     for language in languages:
@@ -67,7 +66,7 @@ def _contents(report: NightReport, languages: tuple[str, ...]) -> dict[str, byte
         page = Page(language, siblings, names["xlsx"], names["csv"], f"{NAME}.json")
         files[names["xlsx"]] = xlsx_bytes(report, language)
         files[names["csv"]] = csv_bytes(report, language)
-        files[names["html"]] = html_bytes(report, page, picture)
+        files[names["html"]] = html_bytes(report, page, pictures)
     files[f"{NAME}.json"] = json_bytes(report)
     return files
 

@@ -1,4 +1,4 @@
-"""The sheets beside the list: what is blocked, what a person must look at, what was withdrawn, forecast, the run."""
+"""The sheets beside the list: what is blocked, what a person must look at, what was withdrawn, the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TypeVar
 from connectors.reports.excel_book import AMBER, GREEN, LINE, PALE, RED, Book, Sheet
 from connectors.reports.phrases import Attention, attention, blocker_lines, contacts, evidence_lines, first_url
 from connectors.reports.text import fits_excel, is_currency_code, safe_relative, word
-from models.domain.ready import BlockedLine, ConnectionLine, ForecastLine, ReadyLine
+from models.domain.outlook import ExpectedLine
+from models.domain.ready import BlockedLine, ConnectionLine, ReadyLine
 
 #: Beyond this a sheet of waiting terms helps nobody; the JSON file has them all.
 ROWS_MAX = 5_000
@@ -41,13 +42,12 @@ _WITHDRAWN = (
 _WITHDRAWN_WIDTHS = (
     (11, 20), (6, 10), (10, 24), (14, 30), (7, 9), (12, 26), (12, 26), (10, 26), (11, 12), (11, 12), (30, 60), (38, 38),
 )  # fmt: skip
-_FORECAST = ("currency", "month", "gross", "terms")
 _CONNECTIONS = ("connection", "system", "state", "seen", "changed", "quarantined", "message")
 _CONNECTION_WIDTHS = ((16, 30), (12, 50), (12, 22), (10, 12), (10, 12), (12, 14), (30, 80))
 _KIND_COLOURS = {"exception": RED, "error": RED, "warning": AMBER, "closed": PALE}
 _STATE_COLOURS = {"done": GREEN, "failed": RED, "stopped": AMBER}
-_ROW: dict[str, object] = {"bottom": 1, "bottom_color": LINE}
-_WRAPPED: dict[str, object] = {**_ROW, "text_wrap": True}
+ROW: dict[str, object] = {"bottom": 1, "bottom_color": LINE}
+WRAPPED: dict[str, object] = {**ROW, "text_wrap": True}
 
 
 Line = TypeVar("Line")
@@ -55,87 +55,73 @@ Line = TypeVar("Line")
 
 def write_blocked(book: Book) -> None:
     """Terms that are not ready, and by what."""
-    sheet, lines = _opened(book, "blocked", _BLOCKED, book.report.blocked, book.say("nothing_blocked"))
+    sheet, lines = opened(book, "blocked", _BLOCKED, book.report.blocked, book.say("nothing_blocked"))
     for row, line in enumerate(lines, start=FIRST_ROW):
         _blocked(sheet, row, line)
-    _closed(sheet, _BLOCKED, _BLOCKED_WIDTHS, rows=len(lines), freeze=2, printed="contact")
+    closed(sheet, _BLOCKED, _BLOCKED_WIDTHS, rows=len(lines), freeze=2, printed="contact")
 
 
 def _blocked(sheet: Sheet, row: int, line: BlockedLine) -> None:
     book = sheet.book
     _naming(sheet, row, line)
-    sheet.money(row, 5, line.gross, line.currency, **_ROW)
-    sheet.day(row, 6, line.expected_on, **_ROW)
+    sheet.money(row, 5, line.gross, line.currency, **ROW)
+    sheet.day(row, 6, line.expected_on, **ROW)
     reasons = blocker_lines(line, book.language, book.report.as_of)
-    sheet.text(row, 7, "\n".join(reasons), **_WRAPPED)
-    sheet.text(row, 8, "\n".join(contacts(line)), **_WRAPPED)
-    sheet.link(row, 9, first_url(line.blockers), book.say("evidence_link"), **_ROW)
-    sheet.text(row, 10, line.project_manager, **_WRAPPED)
+    sheet.text(row, 7, "\n".join(reasons), **WRAPPED)
+    sheet.text(row, 8, "\n".join(contacts(line)), **WRAPPED)
+    sheet.link(row, 9, first_url(line.blockers), book.say("evidence_link"), **ROW)
+    sheet.text(row, 10, line.project_manager, **WRAPPED)
 
 
 def _naming(sheet: Sheet, row: int, line: BlockedLine | ReadyLine) -> None:
-    sheet.text(row, 0, line.contract, bold=True, **_WRAPPED)
+    sheet.text(row, 0, line.contract, bold=True, **WRAPPED)
     for column, value in enumerate((line.term, line.name, line.customer), start=1):
-        sheet.text(row, column, value, **_WRAPPED)
-    sheet.text(row, 4, line.currency, align="center", **_ROW)
+        sheet.text(row, column, value, **WRAPPED)
+    sheet.text(row, 4, line.currency, align="center", **ROW)
 
 
 def write_attention(book: Book) -> None:
     """Exceptions and findings in one list that can be filtered."""
     found = attention(book.report, book.language)
-    sheet, lines = _opened(book, "attention", _ATTENTION, found, book.say("nothing_attention"))
+    sheet, lines = opened(book, "attention", _ATTENTION, found, book.say("nothing_attention"))
     for row, line in enumerate(lines, start=FIRST_ROW):
         _attention(sheet, row, line)
-    _closed(sheet, _ATTENTION, _ATTENTION_WIDTHS, rows=len(lines), freeze=0, printed="closed_on")
+    closed(sheet, _ATTENTION, _ATTENTION_WIDTHS, rows=len(lines), freeze=0, printed="closed_on")
 
 
 def _attention(sheet: Sheet, row: int, line: Attention) -> None:
     kind = sheet.book.say(f"attention.{line.kind}")
-    sheet.text(row, 0, kind, bold=True, font_color=_KIND_COLOURS[line.kind], **_WRAPPED)
+    sheet.text(row, 0, kind, bold=True, font_color=_KIND_COLOURS[line.kind], **WRAPPED)
     for column, value in enumerate((line.contract, line.term, line.code, line.text, line.place), start=1):
-        sheet.text(row, column, value, **_WRAPPED)
-    sheet.day(row, 6, line.opened_on, **_ROW)
-    sheet.day(row, 7, line.closed_on, **_ROW)
+        sheet.text(row, column, value, **WRAPPED)
+    sheet.day(row, 6, line.opened_on, **ROW)
+    sheet.day(row, 7, line.closed_on, **ROW)
 
 
 def write_withdrawn(book: Book) -> None:
     """Records taken back before their invoice; no sheet where there are none."""
     if not book.report.withdrawn:
         return
-    sheet, lines = _opened(book, "withdrawn", _WITHDRAWN, book.report.withdrawn, "")
+    sheet, lines = opened(book, "withdrawn", _WITHDRAWN, book.report.withdrawn, "")
     for row, line in enumerate(lines, start=FIRST_ROW):
         _naming(sheet, row, line)
         for column, minor in enumerate((line.gross, line.net, line.tax), start=5):
-            sheet.money(row, column, minor, line.currency, **_ROW)
-        sheet.day(row, 8, line.ready_on, **_ROW)
-        sheet.day(row, 9, line.withdrawn_on, **_ROW)
-        sheet.text(row, 10, "\n".join(evidence_lines(line, book.language)), **_WRAPPED)
-        sheet.text(row, 11, line.record_id, font_color=PALE, font_size=9, **_ROW)
-    _closed(sheet, _WITHDRAWN, _WITHDRAWN_WIDTHS, rows=len(lines), freeze=2, printed="evidence")
+            sheet.money(row, column, minor, line.currency, **ROW)
+        sheet.day(row, 8, line.ready_on, **ROW)
+        sheet.day(row, 9, line.withdrawn_on, **ROW)
+        sheet.text(row, 10, "\n".join(evidence_lines(line, book.language)), **WRAPPED)
+        sheet.text(row, 11, line.record_id, font_color=PALE, font_size=9, **ROW)
+    closed(sheet, _WITHDRAWN, _WITHDRAWN_WIDTHS, rows=len(lines), freeze=2, printed="evidence")
 
 
-def write_forecast(book: Book) -> None:
-    """Expected amounts, with a chart for each currency; no sheet where nothing is expected."""
-    if not book.report.forecast:
-        return
-    ordered = sorted(book.report.forecast, key=lambda x: (x.currency, x.month))
-    sheet, lines = _opened(book, "forecast", _FORECAST, ordered, "")
-    for row, line in enumerate(lines, start=FIRST_ROW):
-        sheet.text(row, 0, line.currency, align="center", bold=True, **_ROW)
-        sheet.text(row, 1, line.month, align="center", **_ROW)
-        sheet.money(row, 2, line.gross, line.currency, **_ROW)
-        sheet.count(row, 3, line.terms, **_ROW)
-    _charts(sheet, lines)
-    _closed(sheet, _FORECAST, ((9, 12), (11, 14), (20, 30), (9, 12)), rows=len(lines), freeze=0, printed=None)
-
-
-def _charts(sheet: Sheet, lines: Sequence[ForecastLine]) -> None:
+def add_charts(sheet: Sheet, lines: Sequence[ExpectedLine]) -> None:
+    """A chart for each currency beside the list."""
     currencies = dict.fromkeys(x.currency for x in lines)
     for place, currency in enumerate(currencies):
         rows = [row for row, x in enumerate(lines, start=FIRST_ROW) if x.currency == currency]
         if is_currency_code(currency) and all(fits_excel(lines[r - FIRST_ROW].gross) for r in rows):
             chart = _chart(sheet.book, currency, rows[0], rows[-1])
-            sheet.page.insert_chart(FIRST_ROW - 1 + place * 15, 5, chart, {"x_offset": 8, "y_offset": 2})
+            sheet.page.insert_chart(FIRST_ROW - 1 + place * 15, 6, chart, {"x_offset": 8, "y_offset": 2})
 
 
 def _chart(book: Book, currency: str, first: int, last: int) -> object:
@@ -183,15 +169,15 @@ def write_run(book: Book) -> None:
 
 def _connection(sheet: Sheet, row: int, line: ConnectionLine) -> None:
     state = word(f"report.connection.{line.state}", sheet.book.language, line.state)
-    sheet.text(row, 0, line.name, bold=True, **_WRAPPED)
-    sheet.text(row, 1, line.system, **_WRAPPED)
-    sheet.text(row, 2, state, bold=True, font_color=_STATE_COLOURS.get(line.state, PALE), **_WRAPPED)
+    sheet.text(row, 0, line.name, bold=True, **WRAPPED)
+    sheet.text(row, 1, line.system, **WRAPPED)
+    sheet.text(row, 2, state, bold=True, font_color=_STATE_COLOURS.get(line.state, PALE), **WRAPPED)
     for column, value in enumerate((line.seen, line.changed, line.quarantined), start=3):
-        sheet.count(row, column, value, **_ROW)
-    sheet.text(row, 6, line.message(sheet.book.language), **_WRAPPED)
+        sheet.count(row, column, value, **ROW)
+    sheet.text(row, 6, line.message(sheet.book.language), **WRAPPED)
 
 
-def _opened(
+def opened(
     book: Book, name: str, keys: Sequence[str], lines: Sequence[Line], nothing: str
 ) -> tuple[Sheet, Sequence[Line]]:
     """A sheet with its title and heading, and the lines that fit on it."""
@@ -208,7 +194,7 @@ def _opened(
     return sheet, shown
 
 
-def _closed(
+def closed(
     sheet: Sheet, keys: Sequence[str], widths: Sequence[tuple[int, int]], *, rows: int, freeze: int, printed: str | None
 ) -> None:
     """Widths, frozen heading, filter, print area up to the column `printed`."""

@@ -9,6 +9,7 @@ from connectors.reports.phrases import finding_text
 from connectors.reports.totals import Total, totals
 from models.domain.findings import Finding
 from models.domain.money import amount_text, minor_digits
+from models.domain.outlook import MoveLine, Outlook
 from models.domain.ready import (
     BlockedLine,
     Blocker,
@@ -18,6 +19,7 @@ from models.domain.ready import (
     NightReport,
     ReadyLine,
 )
+from models.domain.receivables.forecast import UNDATED
 from models.domain.words import LANGUAGES
 
 #: Raised when a key changes its meaning or goes; new keys may come without notice.
@@ -38,6 +40,7 @@ def as_json(report: NightReport) -> dict[str, object]:
         "exceptions": [_exception(x) for x in report.exceptions],
         "findings": [_finding(x) for x in report.findings],
         "forecast": [_forecast(x) for x in report.forecast],
+        "outlook": outlook_json(report.outlook),
         "connections": [_connection(x) for x in report.connections],
         "data_docs": report.data_docs,
     }
@@ -143,6 +146,46 @@ def _forecast(line: ForecastLine) -> dict[str, object]:
         "currency": line.currency,
         "gross": _money(line.gross, line.currency),
         "terms": line.terms,
+    }
+
+
+def outlook_json(outlook: Outlook) -> dict[str, object]:
+    """Expected money: by month and week, without a date, what moved and why, how late customers pay, what is open."""
+    return {
+        "months": [_owing("month", x.period, x.currency, x.gross, x.terms) | {"overdue": _money(x.overdue, x.currency)} for x in outlook.months],
+        "weeks": [_owing("week", x.period, x.currency, x.gross, x.terms) | {"overdue": _money(x.overdue, x.currency)} for x in outlook.weeks],
+        "undated": [
+            {"contract": x.contract, "term": x.term, "name": x.name, "customer": x.customer, "currency": x.currency,
+             "gross": _money(x.gross, x.currency), "reason": x.reason}
+            for x in outlook.undated
+        ],
+        "compared_with": _day(outlook.compared_with),
+        "moves": [_move(x) for x in outlook.moves],
+        "behaviour": [
+            {"customer": x.customer, "terms": x.terms, "early": x.early, "median": x.median, "late": x.late}
+            for x in outlook.behaviour
+        ],
+        "ageing": [{"customer": x.customer} | _owing("bucket", x.label, x.currency, x.gross, x.terms) for x in outlook.ageing],
+    }  # fmt: skip
+
+
+def _owing(key: str, value: str, currency: str, minor: int, terms: int) -> dict[str, object]:
+    return {key: value, "currency": currency, "gross": _money(minor, currency), "terms": terms}
+
+
+def _move(line: MoveLine) -> dict[str, object]:
+    start, end = ("undated" if p == UNDATED else p for p in (line.start, line.end))
+    return {
+        "contract": line.contract,
+        "term": line.term,
+        "customer": line.customer,
+        "currency": line.currency,
+        "gross": _money(line.gross, line.currency),
+        "from": start,
+        "to": end,
+        "reason": line.why.code,
+        "name": line.why.name or None,
+        "days": line.why.days,
     }
 
 

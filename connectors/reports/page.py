@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from connectors.reports import chart
+from connectors.reports.excel_outlook import period_cell
 from connectors.reports.phrases import (
     PARTS_MAX,
     attention,
@@ -26,6 +27,7 @@ from connectors.reports.phrases import (
 from connectors.reports.text import clean, fitted, grouped, one_line, safe_relative, safe_url, word
 from connectors.reports.totals import totals
 from models.domain.ready import NightReport, RecordStatus
+from models.domain.receivables.forecast import MIN_HISTORY
 from models.domain.words import LANGUAGES, say
 
 #: Rows a page shows before it says where the rest is.
@@ -47,9 +49,26 @@ class Page:
     everything: str
 
 
-def html_bytes(report: NightReport, page: Page, picture: str | None) -> bytes:
-    """The page in its language. `picture` is the SVG of `chart.forecast_svg`, made once for all languages."""
-    text = _environment().get_template("page.html.j2").render(_view(report, page, picture))
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The charts as SVG, made once for all languages; None where there is nothing to draw."""
+
+    forecast: str | None = None
+    ageing: str | None = None
+    behaviour: str | None = None
+
+    @classmethod
+    def of(cls, report: NightReport) -> Pictures:
+        """The charts of a report."""
+        outlook = report.outlook
+        return cls(
+            chart.forecast_svg(outlook.months), chart.ageing_svg(outlook.ageing), chart.behaviour_svg(outlook.behaviour)
+        )
+
+
+def html_bytes(report: NightReport, page: Page, pictures: Pictures) -> bytes:
+    """The page in its language."""
+    text = _environment().get_template("page.html.j2").render(_view(report, page, pictures))
     return text.encode("utf-8", errors="replace")
 
 
@@ -75,7 +94,7 @@ def _shown(value: object) -> object:
     return "" if value is None else clean(value) if isinstance(value, str) else value
 
 
-def _view(report: NightReport, page: Page, picture: str | None) -> dict[str, Any]:
+def _view(report: NightReport, page: Page, pictures: Pictures) -> dict[str, Any]:
     style = _FOLDER.joinpath("page.css").read_text(encoding="utf-8")
     problems = attention(report, page.language)
     failed = [x for x in report.connections if x.state != "done"]
@@ -84,8 +103,12 @@ def _view(report: NightReport, page: Page, picture: str | None) -> dict[str, Any
         "page": page,
         "style": Markup(style),  # noqa: S704 - our own file
         "style_hash": _hash(style),
-        "picture": Markup(picture) if picture else None,  # noqa: S704 - drawn from checked months, codes and digits
-        "picture_is_partial": len(chart.drawable(report.forecast)) < len(report.forecast),
+        # Drawn from checked months, labels and codes; the names in them are escaped by the chart.
+        **{f"{n}_picture": _markup(getattr(pictures, n)) for n in ("forecast", "ageing", "behaviour")},
+        "picture_is_partial": len(chart.drawable(report.outlook.months)) < len(report.outlook.months),
+        "customers_max": chart.CUSTOMERS_MAX,
+        "least": MIN_HISTORY,
+        "outlook": report.outlook,
         "months_max": chart.MONTHS_MAX,
         "summary": list(summary(report, page.language)),
         "totals": totals(report.ready),
@@ -100,6 +123,10 @@ def _view(report: NightReport, page: Page, picture: str | None) -> dict[str, Any
         "languages": _languages(page),
         **_words(report, page.language),
     }
+
+
+def _markup(svg: str | None) -> Markup | None:
+    return Markup(svg) if svg else None  # noqa: S704 - our own drawing
 
 
 def _hash(style: str) -> str:
@@ -119,6 +146,9 @@ def _words(report: NightReport, language: str) -> dict[str, Any]:
         "status": lambda status: status_word(status, language),
         "proof": lambda evidence: _brief(evidence_text(evidence, language)),
         "blocker": lambda part: _brief(blocker_text(part, language, report.as_of, with_contact=False)),
+        "period": lambda period: period_cell(period, language),
+        "undated_why": lambda reason: word(f"forecast.undated.{reason}", language, reason),
+        "not_due": say("cli.not_due", language),
         "contacts": contacts,
         "state": lambda name: word(f"report.connection.{name}", language, name),
     }

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from connectors.calendars import calendar_specs
+from connectors.reports.json_list import outlook_json
 from connectors.store.bulk import fetch
 from flows import wiring
 from flows.commands.shared import Stop, command, day_of, out, print_json, settings, table
 from models.domain.money import amount_text, minor_digits
-from models.domain.outlook import BehaviourLine, ExpectedLine, MoveLine, Outlook, UndatedLine
-from models.domain.receivables.forecast import MIN_HISTORY, PERIODS, UNDATED
+from models.domain.outlook import BehaviourLine, Outlook, UndatedLine
+from models.domain.receivables.forecast import MIN_HISTORY, PERIODS
 from models.domain.receivables.wording import money_text
 from models.domain.words import say
 
@@ -64,63 +65,17 @@ def _only(outlook: Outlook, currency: str | None) -> Outlook:
 
 
 def _json(outlook: Outlook, assumed: Sequence[Any], day: date, by: str, *, moves: bool) -> dict[str, object]:
-    """The stable keys of `forecast --json`; amounts as text, dates ISO, a period that is none as "undated"."""
-    lines = outlook.months if by == "month" else outlook.weeks
-    body: dict[str, object] = {
+    """The stable keys of `forecast --json`: those of `outlook` in the JSON report, less what was not asked for."""
+    told = outlook_json(outlook)
+    wanted = [f"{by}s", "undated", "behaviour", *(("compared_with", "moves") if moves else ())]
+    return {
         "as_of": day.isoformat(),
-        f"{by}s": [_expected(x, by) for x in lines],
+        **{k: told[k] for k in wanted},
         "terms_without_a_date": len({(x.contract, x.term) for x in outlook.undated}),
-        "undated": [_undated(x) for x in outlook.undated],
-        "assumed": [{"currency": a.currency, "how": a.how, "gross": _money(a.gross, a.currency)} for a in assumed],
-        "behaviour": [
-            {"customer": b.customer, "terms": b.terms, "early": b.early, "median": b.median, "late": b.late}
-            for b in outlook.behaviour
+        "assumed": [
+            {"currency": a.currency, "how": a.how, "gross": amount_text(a.gross, minor_digits(a.currency))}
+            for a in assumed
         ],
-    }
-    if moves:
-        since = outlook.compared_with
-        body |= {"compared_with": since.isoformat() if since else None, "moves": [_move(m) for m in outlook.moves]}
-    return body
-
-
-def _money(minor: int, currency: str) -> str:
-    return amount_text(minor, minor_digits(currency))
-
-
-def _expected(line: ExpectedLine, by: str) -> dict[str, object]:
-    return {
-        by: line.period,
-        "currency": line.currency,
-        "gross": _money(line.gross, line.currency),
-        "terms": line.terms,
-        "overdue": _money(line.overdue, line.currency),
-    }
-
-
-def _undated(line: UndatedLine) -> dict[str, object]:
-    return {
-        "contract": line.contract,
-        "term": line.term,
-        "name": line.name,
-        "customer": line.customer,
-        "currency": line.currency,
-        "gross": _money(line.gross, line.currency),
-        "reason": line.reason,
-    }
-
-
-def _move(line: MoveLine) -> dict[str, object]:
-    return {
-        "contract": line.contract,
-        "term": line.term,
-        "customer": line.customer,
-        "currency": line.currency,
-        "gross": _money(line.gross, line.currency),
-        "from": "undated" if line.start == UNDATED else line.start,
-        "to": "undated" if line.end == UNDATED else line.end,
-        "reason": line.why.code,
-        "name": line.why.name or None,
-        "days": line.why.days,
     }
 
 
