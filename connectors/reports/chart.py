@@ -17,7 +17,7 @@ from models.domain.money import minor_digits
 from models.domain.outlook import AgeingLine, BehaviourLine, ExpectedLine
 
 #: Months side by side that still can be read.
-MONTHS_MAX = 18
+MONTHS_MAX = 12
 _LABELS_MAX = 12
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _WIDTH, _HEIGHT = 860, 130

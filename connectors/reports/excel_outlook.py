@@ -15,7 +15,7 @@ from models.domain.words import say
 _WEEKS = ("currency", "week", "expected", "overdue", "terms")
 _MONTHS = ("currency", "month", "expected", "overdue", "terms")
 _EXPECTED_WIDTHS = ((9, 12), (11, 14), (20, 30), (20, 30), (9, 12))
-_MOVED = ("contract", "term", "customer", "currency", "expected", "start", "end", "why")
+_MOVED = ("contract", "term", "customer", "currency", "move", "start", "end", "why")
 _MOVED_WIDTHS = ((11, 20), (6, 10), (14, 30), (7, 9), (16, 28), (10, 14), (10, 14), (34, 70))
 _UNDATED = ("contract", "term", "name", "customer", "currency", "open", "reason")
 _UNDATED_WIDTHS = ((11, 20), (6, 10), (10, 26), (14, 30), (7, 9), (16, 28), (34, 60))

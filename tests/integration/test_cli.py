@@ -285,13 +285,24 @@ def test_a_new_connector_is_red_at_once_and_says_what_to_fill_in(tmp_path: Path)
     assert huikuan("connectors", "new", "../evil", cwd=tmp_path).returncode == 2
 
 
-def test_forecast_sums_by_month(firm) -> None:
+def test_forecast_is_cash_by_month_with_what_it_rests_on(firm) -> None:
+    """The plan of 1 December and ten days to pay; ready already: an invoice of today and ten days."""
     huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
-    told = json.loads(huikuan("forecast", "--json", cwd=firm.folder).stdout)
+    told = json.loads(huikuan("forecast", "--as-of", "2026-11-20", "--json", cwd=firm.folder).stdout)
     assert told == {
-        "months": [{"month": "2026-12", "currency": "CNY", "gross": "600.00", "terms": 1}],
+        "as_of": "2026-11-20",
+        "months": [
+            {"month": "2026-11", "currency": "CNY", "gross": "400.00", "terms": 1, "overdue": "0.00"},
+            {"month": "2026-12", "currency": "CNY", "gross": "600.00", "terms": 1, "overdue": "0.00"},
+        ],
+        "undated": [],
+        "behaviour": [],
         "terms_without_a_date": 0,
+        "assumed": [{"currency": "CNY", "how": "none", "gross": "1000.00"}],
     }
+    shown = huikuan("forecast", "--as-of", "2026-11-20", "--moves", "--by", "week", cwd=firm.folder)
+    assert (shown.returncode, "2026-W50" in shown.stdout, "no earlier run" in shown.stdout) == (0, True, True)
+    assert huikuan("forecast", "--by", "year", cwd=firm.folder).returncode == 2
 
 
 def test_check_tries_the_notify_urls_without_telling_them(tmp_path: Path) -> None:

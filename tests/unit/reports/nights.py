@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from models.domain.findings import Finding, Place, Severity
+from models.domain.outlook import AgeingLine, BehaviourLine, ExpectedLine, MoveLine, Outlook, UndatedLine
 from models.domain.ready import (
     BlockedLine,
     Blocker,
@@ -17,6 +18,7 @@ from models.domain.ready import (
     RecordStatus,
     record_id,
 )
+from models.domain.receivables.forecast import Why
 from models.domain.trouble import Trouble
 
 AS_OF = date(2026, 7, 31)
@@ -101,6 +103,32 @@ def waiting(n: int) -> BlockedLine:
     )
 
 
+def outlook() -> Outlook:
+    """Expected money of seven months in two currencies, a slip, and customers with and without a history."""
+    months = tuple(
+        ExpectedLine(f"{2026 + (m > 12)}-{(m - 1) % 12 + 1:02d}", currency, base * (m % 5 + 1), m % 5 + 1, base if m == 8 else 0)
+        for currency, base in (("CNY", 42_350_000), ("USD", 3_120_050))
+        for m in range(8, 15)
+    )  # fmt: skip
+    slip = Why("plan", "初验", "acceptance", 21)
+    return Outlook(
+        months,
+        (ExpectedLine("2026-W33", "CNY", 42_350_000, 1, 0),),
+        (UndatedLine("HT-2026-011", "T4", "质保金", CUSTOMERS[0], "CNY", 6_444_445, "no_plan"),),
+        (
+            MoveLine("HT-2026-011", "T2", CUSTOMERS[0], "CNY", 51_555_555, "2026-08", "2026-09", slip),
+            MoveLine("HT-2026-012", "T1", CUSTOMERS[2], "USD", 100, None, "", Why("new_contract")),
+        ),
+        AS_OF - timedelta(days=1),
+        (),
+        (BehaviourLine(CUSTOMERS[0], 4, 12, 21, 26), BehaviourLine(CUSTOMERS[2], 2, None, None, None)),
+        (
+            AgeingLine(CUSTOMERS[0], "CNY", "not_due", 0, 100_00, 1),
+            AgeingLine(CUSTOMERS[0], "CNY", "31-60", 31, 2_000_00, 1),
+        ),
+    )
+
+
 def empty(language: str = "zh-CN") -> NightReport:
     """A night on which nothing is ready and nothing was read."""
     return NightReport(RUN, AS_OF, language, (), (), (), (), (), (), ())
@@ -151,6 +179,7 @@ def usual(language: str = "zh-CN", count: int = 12) -> NightReport:
         ),
         new_records=frozenset(x.record_id for x in ready[:3]),
         data_docs="data_docs/index.html",
+        outlook=outlook(),
     )
 
 
@@ -228,4 +257,13 @@ def hostile(language: str = "zh-CN") -> NightReport:
         connections=(ConnectionLine(SCRIPT, FORMULA, SCRIPT, 1, 1, 1, Trouble(SCRIPT)),),
         new_records=frozenset(),
         data_docs="javascript:alert(3)",
+        outlook=Outlook(
+            months=(ExpectedLine(SCRIPT, SCRIPT, 1, 1, 1), ExpectedLine("2026-09", "CNY", huge, 1, huge)),
+            weeks=(ExpectedLine(FORMULA, SCRIPT, 1, 1, 0),),
+            undated=(UndatedLine(SCRIPT, FORMULA, FORMULA, SCRIPT, "CNY", huge, SCRIPT),),
+            moves=(MoveLine(SCRIPT, FORMULA, FORMULA, "CNY", huge, SCRIPT, "", Why("plan", SCRIPT, "", -3)),),
+            compared_with=AS_OF,
+            behaviour=(BehaviourLine(SCRIPT, 3, -1, 2, 3), BehaviourLine(FORMULA, 3, 1, 2, 3)),
+            ageing=(AgeingLine(FORMULA, "CNY", SCRIPT, 1, huge, 1), AgeingLine(SCRIPT, "CNY", "1-30", 1, 5, 1)),
+        ),
     )

@@ -78,8 +78,32 @@ def test_the_list_can_be_filtered_scrolled_and_printed(language: str) -> None:
 
 def test_both_languages_name_their_sheets_and_columns() -> None:
     chinese, english = book(nights.usual(), "zh-CN"), book(nights.usual(), "en")
-    assert chinese.sheetnames == ["可开票", "未就绪", "需处理", "已撤回", "预测", "本次运行"]
-    assert english.sheetnames == ["Ready to invoice", "Blocked", "Attention", "Withdrawn", "Forecast", "This run"]
+    assert chinese.sheetnames == [
+        "可开票",
+        "未就绪",
+        "需处理",
+        "已撤回",
+        "预测",
+        "按周预测",
+        "变动",
+        "无日期",
+        "账龄",
+        "逾期天数",
+        "本次运行",
+    ]
+    assert english.sheetnames == [
+        "Ready to invoice",
+        "Blocked",
+        "Attention",
+        "Withdrawn",
+        "Forecast",
+        "Forecast by week",
+        "What moved",
+        "Without a date",
+        "Ageing",
+        "Days late",
+        "This run",
+    ]
     for workbook in (chinese, english):
         headings = [c.value for c in workbook.worksheets[0][HEADER_ROW + 1]]
         assert [header_keys()[str(h)] for h in headings] == list(KEYS)
@@ -210,3 +234,17 @@ def test_a_sheet_that_leaves_rows_out_says_how_many() -> None:
     sheet = book(report, "en")["Blocked"]
     assert sheet.max_row == FIRST_ROW + ROWS_MAX
     assert "3 more rows did not fit here; they are all in ready-to-invoice.json." in sheet["A2"].value
+
+
+@pytest.mark.parametrize(
+    ("language", "why"), [("en", "Acceptance of 初验 slipped 3 weeks"), ("zh-CN", "“初验”验收推迟 3 周")]
+)
+def test_what_moved_says_why_with_amounts_as_numbers(language: str, why: str) -> None:
+    workbook = book(nights.usual(language), language)
+    moved = workbook.worksheets[6]
+    assert [moved.cell(4, c).value for c in (1, 5, 6, 7, 8)] == ["HT-2026-011", 515_555.55, "2026-08", "2026-09", why]
+    months = workbook.worksheets[4]
+    assert sum(Decimal(repr(months.cell(4 + n, 3).value)) for n in range(7)) == Decimal("10164000.0")
+    late = workbook.worksheets[9]
+    assert [late.cell(4, c).value for c in (2, 3, 4, 5)] == [21, 12, 26, 4]
+    assert late.cell(5, 2).value in ("too little history", "历史太少")

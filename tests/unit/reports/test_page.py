@@ -11,10 +11,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from connectors.reports.chart import MONTHS_MAX, drawable, forecast_svg
-from connectors.reports.page import READY_MAX, Page, html_bytes
+from connectors.reports.chart import MONTHS_MAX, ageing_svg, behaviour_svg, drawable, forecast_svg
+from connectors.reports.page import READY_MAX, Page, Pictures, html_bytes
 from connectors.reports.text import safe_relative, safe_url
-from models.domain.ready import ForecastLine, NightReport
+from models.domain.outlook import AgeingLine, BehaviourLine, ExpectedLine
+from models.domain.ready import NightReport
 from tests.unit.reports import nights
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -51,7 +52,7 @@ class Parsed(HTMLParser):
 def html(report: NightReport, language: str) -> str:
     siblings = (("zh-CN", "ready-to-invoice.html"), ("en", "ready-to-invoice.en.html"))
     page = Page(language, siblings, "ready-to-invoice.xlsx", "ready-to-invoice.csv", "ready-to-invoice.json")
-    return html_bytes(report, page, forecast_svg(report.forecast)).decode("utf-8")
+    return html_bytes(report, page, Pictures.of(report)).decode("utf-8")
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
@@ -126,7 +127,7 @@ def test_a_long_list_is_cut_and_says_where_the_rest_is() -> None:
 
 
 def test_the_chart_is_one_drawing_with_the_labels_of_the_table() -> None:
-    svg = forecast_svg(nights.usual().forecast)
+    svg = forecast_svg(nights.usual().outlook.months)
     assert svg is not None
     texts = [e.text for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
     assert {"CNY", "USD", "2026-08", "2027-02", "2,117,500.00", "156,002.50"} <= set(texts)
@@ -136,15 +137,39 @@ def test_the_chart_is_one_drawing_with_the_labels_of_the_table() -> None:
 def test_only_months_and_codes_are_drawn() -> None:
     """The picture goes into the page as it is: nothing else from outside may get into it."""
     lines = (
-        ForecastLine("2026-09", "CNY", 100, 1),
-        ForecastLine("<b>", "CNY", 1, 1),
-        ForecastLine("2026-13", "CNY", 1, 1),
-        ForecastLine("2026-09", "<b>", 1, 1),
+        ExpectedLine("2026-09", "CNY", 100, 1, 0),
+        ExpectedLine("<b>", "CNY", 1, 1, 0),
+        ExpectedLine("2026-13", "CNY", 1, 1, 0),
+        ExpectedLine("2026-09", "<b>", 1, 1, 0),
     )
     assert drawable(lines) == lines[:1]
     assert forecast_svg(lines[1:]) is None
-    late = ForecastLine(f"{2026 + MONTHS_MAX}-09", "CNY", 1, 1)
+    late = ExpectedLine(f"{2026 + MONTHS_MAX}-09", "CNY", 1, 1, 0)
     assert drawable((lines[0], late)) == lines[:1]
+
+
+def test_a_customer_cannot_get_into_the_picture_but_as_text() -> None:
+    svg = behaviour_svg(
+        [BehaviourLine(nights.SCRIPT, 3, -1, 2, 4), BehaviourLine("苏州恒拓制造有限公司" * 9, 3, 0, 0, 0)]
+    )
+    assert svg is not None
+    texts = [e.text or "" for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert any(t.startswith("<script>") for t in texts)
+    assert any(t.endswith("…") for t in texts)
+    assert "<script" not in svg
+    assert "customer-0" not in svg
+    assert behaviour_svg([BehaviourLine("A", 2, None, None, None)]) is None
+
+
+def test_only_buckets_and_codes_are_drawn_and_customers_added_up() -> None:
+    good = AgeingLine("A", "CNY", "31-60", 31, 100_00, 1)
+    lines = [good, AgeingLine("B", "CNY", "31-60", 31, 50_00, 1), AgeingLine("A", "CNY", "not_due", 0, 7_00, 1)]
+    lines += [AgeingLine("A", "CNY", nights.SCRIPT, 1, 1, 1), AgeingLine("A", nights.SCRIPT, "1-30", 1, 1, 1)]
+    svg = ageing_svg(lines)
+    assert svg is not None
+    texts = {e.text for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+    assert {"0", "31-60", "150.00", "7.00"} <= texts
+    assert "script" not in svg
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_every_contract_of_the_demo_is_accepted(tmp_path: Path) -> None:
     files = _loaded(tmp_path)
     assert [f for x in files for f in x.findings if f.severity is Severity.ERROR] == []
     numbers = [c.number for x in files for c in x.contracts]
-    assert len(numbers) == len(set(numbers)) == 8
+    assert len(numbers) == len(set(numbers)) == 12
     assert {c.currency for x in files for c in x.contracts} == {"CNY", "EUR", "USD"}
 
 
