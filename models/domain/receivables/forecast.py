@@ -125,9 +125,9 @@ class Compared:
         was = sums([old] if old else (), self.before_on, period)
         now = sums([new] if new else (), self.after_on, period)
         less = {k: was.get(k, 0) - now.get(k, 0) for k in sorted(was.keys() | now.keys(), key=_last_undated)}
-        falls = [[k, v] for k, v in less.items() if v > 0]
-        rises = [[k, -v] for k, v in less.items() if v < 0]
-        left = sum(v for _, v in falls) - sum(v for _, v in rises)
+        falls = [_Entry(k, v) for k, v in less.items() if v > 0]
+        rises = [_Entry(k, -v) for k, v in less.items() if v < 0]
+        left = sum(less.values())
         return list(_matched(falls, rises, left, lambda: self._amount(old, new), lambda: self._date(term, old, new)))
 
     # --- why ---
@@ -179,7 +179,7 @@ class Compared:
             return None
         later = _later(old.ready, new.ready)
         moved = [x for x in self._leaves(term, set()) if x[1] != x[2]]
-        same_way = [x for x in moved if _later(x[1], x[2]) == later] or moved
+        same_way = [x for x in moved if _later(x[1], x[2]) is later] or moved
         if not same_way:
             days = (new.ready - old.ready).days if old.ready and new.ready else 0
             passed = old.ready is not None and old.ready <= self.after_on
@@ -221,44 +221,41 @@ _SAID = frozenset({"promise", "instalment", "extension", "bill", "disputed"})
 
 def _later(was: date | None, now: date | None) -> bool:
     """No day at all is later than any."""
-    return now is None or (was is not None and now > was)
+    return bool(now is None or (was is not None and now > was))
 
 
 def _last_undated(period: str) -> tuple[bool, str]:
     return period == UNDATED, period
 
 
+@dataclass(slots=True)
+class _Entry:
+    """Money of a period that is still to be matched; None: outside of the forecast."""
+
+    period: str | None
+    minor: int
+
+
 def _matched(
-    falls: list[list[object]],
-    rises: list[list[object]],
-    left: int,
-    amount: Callable[[], Why],
-    moved: Callable[[], Why],
+    falls: list[_Entry], rises: list[_Entry], left: int, amount: Callable[[], Why], moved: Callable[[], Why]
 ) -> Iterator[Move]:
     """Falls meet rises in the order of time. What left or came first is matched with the earliest."""
-    outside = [[None, abs(left)]] if left else []
-    sides: tuple[list[list[object]], list[list[object]]] = (falls, [*outside, *rises])
-    if left < 0:
-        sides = ([*outside, *falls], rises)
+    outside = [_Entry(None, abs(left))] if left else []
+    first = [*(outside if left < 0 else []), *falls]
+    second = [*(outside if left > 0 else []), *rises]
     whys: dict[bool, Why] = {}
-    first, second = ([list(x) for x in side] for side in sides)
     while first and second:
-        (start, have), (end, want) = first[0], second[0]
-        assert isinstance(have, int)
-        assert isinstance(want, int)
-        minor = min(have, want)
-        is_amount = start is None or end is None
-        if is_amount not in whys:
-            whys[is_amount] = amount() if is_amount else moved()
-        yield Move(minor, _period(start), _period(end), whys[is_amount])
-        first[0][1], second[0][1] = have - minor, want - minor
+        start, end = first[0], second[0]
+        minor = min(start.minor, end.minor)
+        inside = start.period is not None and end.period is not None
+        if inside not in whys:
+            whys[inside] = moved() if inside else amount()
+        yield Move(minor, start.period, end.period, whys[inside])
+        start.minor -= minor
+        end.minor -= minor
         for side in (first, second):
-            if side[0][1] == 0:
+            if not side[0].minor:
                 side.pop(0)
-
-
-def _period(found: object) -> str | None:
-    return None if found is None else str(found)
 
 
 # --- when it is worth an alert -------------------------------------------------------------------------
