@@ -21,7 +21,17 @@ from connectors.errors import BadPayload, SourceError, SourceRefused
 from connectors.http.budget import Sleep
 from connectors.http.client import Bearer, Http, Missing, Policy, Send, Token, TokenRefused, token_answer, token_end
 from connectors.http.fields import BadRow, need_mapping, need_text, rejected, seconds
-from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.paging import (
+    WALKS_MAX,
+    RawPage,
+    Row,
+    Walk,
+    objects,
+    settled,
+    side_by_side,
+    together,
+    total_of,
+)
 from connectors.pingcode import mapping
 from connectors.pingcode.memory import KnownReview, Memory, known_review
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
@@ -30,6 +40,7 @@ from models.ports import PullRequest, Reachability
 
 PAGE = 100
 AT_ONCE = 20  # the plural filters take up to 20 ids
+LISTS_AT_ONCE = 8  # the singular filters take one project and one type: so many lists are read side by side
 #: The vendor says 400 for what is not there (any more); 1003108 is a transition.
 GONE = frozenset({"100002", "100300", "100304", "100308", "100317", "1003108"})
 #: The vendor compares search bounds by whole days, and clocks differ: look back this far.
@@ -299,17 +310,23 @@ class PingCode:
         return self._search("/v1/pjm/work_items/search", payload)
 
     async def _by_type(self, ids: Sequence[str], work: _Pull) -> AsyncIterator[Page]:
-        """One list for each project and type, side by side."""
-        lists = [(i, t) for i in ids for t in work.memory.types[i]]
-        starts = [
-            lambda i=i, t=t: self._walk("/v1/pjm/work_items", {"project_id": i, "type_id": t, **BOTH}) for i, t in lists
-        ]
-        answers = await together([settled(s) for s in starts])
-        for (project, _), (rows, _) in zip(lists, answers, strict=True):
-            yield await self._observed(rows, [project], work)
-        torn = {i for (i, _), (_, whole) in zip(lists, answers, strict=True) if not whole}
+        """One list for each project and type, side by side, page by page."""
+        torn: set[str] = set()
+        readers = [lambda i=i, t=t: self._of_type(i, t, torn, work) for i in ids for t in work.memory.types[i]]
+        async for page in side_by_side(readers, LISTS_AT_ONCE):
+            yield page
         work.whole |= set(ids) - torn
         work.missed = work.missed or bool(torn)
+
+    async def _of_type(self, project: str, kind: str, torn: set[str], work: _Pull) -> AsyncIterator[Page]:
+        """One list, walked again where rows moved meanwhile; `torn` gathers the projects that never kept still."""
+        for _ in range(WALKS_MAX):
+            walk = self._walk("/v1/pjm/work_items", {"project_id": project, "type_id": kind, **BOTH})
+            async for rows in walk.pages():
+                yield await self._observed(rows, [project], work)
+            if walk.complete:
+                return
+        torn.add(project)
 
     async def _observed(self, rows: Sequence[Row], ids: Sequence[str], work: _Pull) -> Page:
         """The rows that were asked for, with their history; the vendor may have ignored the filters."""
