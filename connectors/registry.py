@@ -26,6 +26,7 @@ BUILT_IN = {
     "github": "connectors.github",
     "gitlab": "connectors.gitlab",
     "icalendar": "connectors.ical",
+    "jira": "connectors.jira",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
     "ms_planner": "connectors.ms_planner",
