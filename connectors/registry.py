@@ -21,6 +21,7 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "azure_devops": "connectors.azure_devops",
     "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
