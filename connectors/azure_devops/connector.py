@@ -21,16 +21,19 @@ from connectors.azure_devops import mapping
 from connectors.azure_devops.boards import BATCH, PAGE, Boards, TooMany, judge, quoted
 from connectors.azure_devops.mapping import Fields, States
 from connectors.errors import BadPayload, SourceConfig, SourceRefused
+from connectors.http import entra
 from connectors.http.budget import Sleep
-from connectors.http.client import ApiKey, Http, Missing, Policy
+from connectors.http.client import ApiKey, Credentials, Http, Missing, Policy
 from connectors.http.paging import RawPage, Row, Walk, settled, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
+from models.domain.trouble import Words
 from models.ports import Reachability
 
 DEPTH = 14  # levels of iterations; the vendor allows no more
+RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"  # Azure DevOps itself, in Entra ID
 PLANNED = "Microsoft.VSTS.Scheduling.TargetDate"
 #: Reasons of closing that mean given up, from the vendor's own processes.
 DROPPED = ("Abandoned", "Cut", "Duplicate", "Rejected", "Obsolete", "Deferred", "As Designed", "Cannot Reproduce",
@@ -42,7 +45,11 @@ class AzureDevOpsOptions:
     """What can be set in [connections.NAME]; see `CONNECTOR.options`."""
 
     base_url: str
-    token: str
+    token: str = ""
+    tenant_id: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    login_url: str = entra.LOGIN
     milestones: tuple[str, ...] = ("type:Epic",)
     done_states: tuple[str, ...] = ()
     accepted_states: tuple[str, ...] = ()
@@ -293,13 +300,32 @@ def build(
     found = AzureDevOpsOptions(**checked_options(name, CONNECTOR, options))
     for kind in found.milestones:
         one_of(name, "milestones", kind.partition(":")[0] + (":" if ":" in kind else ""), ("type:", "iteration"))
-    basic = b64encode(f":{found.token}".encode()).decode()  # any user, the token as password
+    credentials, secrets = _credentials(name, found, clock)
     policy = Policy(timeout=found.timeout, concurrency=found.concurrency, per_minute=found.per_minute or None)
     http = Http(
-        found.base_url, ApiKey("Authorization", f"Basic {basic}"), clock=clock, sleep=sleep, policy=policy,
-        judge=judge, transport=transport, secrets=(found.token, basic),
+        found.base_url, credentials, clock=clock, sleep=sleep, policy=policy, judge=judge, transport=transport,
+        secrets=secrets,
     )  # fmt: skip
     return AzureDevOps(name, found, http, Boards(http, found.api_version, clock, sleep))
+
+
+def _credentials(
+    name: str, options: AzureDevOpsOptions, clock: Callable[[], datetime]
+) -> tuple[Credentials, tuple[str, ...]]:
+    """An application of Entra ID where its tenant is named, else a personal access token; and what is secret of them."""
+    o = options
+    needed = ("tenant_id", "client_id", "client_secret") if o.tenant_id else ("token",)
+    absent = [key for key in needed if not getattr(o, key)]
+    if absent:
+        help_ = next(known.help for known in CONNECTOR.options if known.name == absent[0])
+        meaning = Words(f"connector_option.azure_devops.{absent[0]}", help_)
+        raise SourceConfig("key_missing", connection=name, keys=", ".join(absent), key=absent[0], help=meaning)
+    if o.tenant_id:
+        return entra.application(o.login_url, o.tenant_id, o.client_id, o.client_secret, RESOURCE, clock), (
+            o.client_secret,
+        )
+    basic = b64encode(f":{o.token}".encode()).decode()  # any user, the token as password
+    return ApiKey("Authorization", f"Basic {basic}"), (o.token, basic)
 
 
 def _fake() -> object:
@@ -316,7 +342,11 @@ CONNECTOR = ConnectorInfo(
             "base_url", required=True,
             help="with the organization: https://dev.azure.com/ORG; Server: with the collection, https://HOST/tfs/COLLECTION",
         ),
-        Option("token", required=True, secret=True, help="personal access token, scope Work Items (Read)"),
+        Option("token", default="", secret=True, help="personal access token, scope Work Items (Read); or an application of Entra ID:"),
+        Option("tenant_id", default="", help="id of the directory in Entra ID (Services only)"),
+        Option("client_id", default="", help="id of the application, a user of the organization with the licence Stakeholder or more"),
+        Option("client_secret", default="", secret=True, help="of the application"),
+        Option("login_url", default=entra.LOGIN, help="where tokens of Entra ID come from"),
         Option("milestones", default=("type:Epic",), help='"type:NAME" (work items of a type), iteration'),
         Option("done_states", default=(), help="names of states that mean done; none: those of the category Completed"),
         Option("accepted_states", default=(), help="names of states that mean the customer accepted"),

@@ -29,6 +29,7 @@ from connectors.kit.fakes import PROJECTS, START, Item, Row, ScriptedVendor, bod
 BASE = "https://dev.azure.com/acme"
 TOKEN = "pat93kd2faketoken"  # noqa: S105 - invented
 BASIC = b64encode(f":{TOKEN}".encode()).decode()
+BEARER = "eyJ0-entra-token"
 MONTH = 30 * 86_400
 PLANNED = "Microsoft.VSTS.Scheduling.TargetDate"
 STATES = (("New", "Proposed"), ("Active", "InProgress"), ("Resolved", "Resolved"), ("Closed", "Completed"),
@@ -87,7 +88,9 @@ class AzureDevOpsFake(ScriptedVendor):
     # --- answers ---
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        if not self.anonymous and request.headers.get("authorization") != f"Basic {BASIC}":
+        if request.url.path.endswith("/oauth2/v2.0/token"):
+            return reply({"token_type": "Bearer", "expires_in": 3599, "access_token": BEARER})
+        if not self.anonymous and request.headers.get("authorization") not in (f"Basic {BASIC}", f"Bearer {BEARER}"):
             return _error(401, "TF400813: The user is not authorized to access this resource.")
         if "api-version" not in request.url.params:
             return _error(400, "No api-version was supplied for the request.")

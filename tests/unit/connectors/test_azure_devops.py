@@ -224,6 +224,24 @@ def test_check_says_who_we_are_and_what_is_there() -> None:
     assert (found.account, found.projects, found.milestones, found.rate_left) == ("robot", 2, 1, "198")
 
 
+def test_an_application_of_entra_id_fetches_its_token() -> None:
+    given = {"token": "", "tenant_id": "9f3c0a5e", "client_id": "app-1", "client_secret": "Q8x~secret"}
+    bench = _bench(**given)
+    assert bench.check().account == "robot"
+    first = bench.vendor.asked[0]
+    assert first.url == "https://login.microsoftonline.com/9f3c0a5e/oauth2/v2.0/token"
+    assert b"scope=499b84ac-1321-427f-aa17-267ca6975798%2F.default" in first.content
+    with pytest.raises(SourceConfig) as problem:
+        _bench(**{**given, "client_secret": ""}).source()
+    assert "client_secret" in str(problem.value)
+
+
+def test_without_any_credentials_it_is_said_what_is_missing() -> None:
+    with pytest.raises(SourceConfig) as problem:
+        _bench(token="").source()
+    assert "token" in str(problem.value)
+
+
 def test_check_names_the_missing_scope() -> None:
     bench = _bench()
     bench.vendor.faults.append(Fault("status", 99, 403, path="/wit/"))

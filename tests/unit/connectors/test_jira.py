@@ -193,6 +193,18 @@ def test_a_moment_in_a_changelog_may_be_a_number(numbered: bool | str) -> None:
     assert bench.seen(item).done_at == datetime.fromtimestamp(START + 3600, UTC)
 
 
+def test_a_part_of_a_changelog_proves_nothing() -> None:
+    bench = _bench("data_center")
+    item = bench.item()
+    bench.at(3600)
+    bench.vendor.finish(item)
+    whole = _vendor(bench)._log(item)
+    _vendor(bench)._log = lambda _: {**whole, "total": 2}  # type: ignore[method-assign]
+    bench.pull()
+    assert (bench.seen(item).done, bench.seen(item).history) == (True, ())
+    assert bench.seen(item).date_provenance is Provenance.NATIVE
+
+
 def test_the_changelog_of_one_issue_may_come_on_several_pages() -> None:
     bench = _bench()
     _vendor(bench).logs_max = 1
