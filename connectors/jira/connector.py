@@ -210,12 +210,12 @@ class Jira(SparingSource):
             return mapping.issue(self.name, row, project, self._states, log or (), self._rules, self._site)
 
         async def details(rows: Sequence[Row]) -> Mapping[str, Any]:
-            fresh = [str(r.get("id")) for r in rows if _changed(r, since)]
-            changed.update(fresh)
+            fresh = [r for r in rows if _changed(r, since)]
+            changed.update(str(r.get("id")) for r in fresh)
             return await self.edition.changelogs(fresh) if fresh else {}
 
         return Listing(
-            start=lambda _since: self.edition.issues(f"{jql} ORDER BY key ASC", self._rules.fields),
+            start=lambda _since: self.edition.issues(f"{jql} ORDER BY key ASC", self._rules.fields, logs=since is None),
             observe=observe,
             kind="issue",
             details=details,

@@ -14,13 +14,14 @@ import httpx
 
 from connectors.errors import BadPayload
 from connectors.http.client import Http
-from connectors.http.paging import PAGES_MAX, Chain, RawPage, Row, Walk, objects, settled, total_of
+from connectors.http.paging import PAGES_MAX, Chain, RawPage, Row, Walk, objects, settled, together, total_of
 
 PAGE = 100  # Cloud gives no more where fields are asked for, whatever one asks
 IDS_PAGE = 5000  # the most of Cloud, for ids alone
 DC_PAGE = 1000  # an administrator may cap it lower (jira.search.views.default.max)
 LOGS_AT_ONCE = 1000  # issues in one question for changelogs
-DC_LOGS_AT_ONCE = 50  # there they come with whole histories
+ENTRIES = 10_000  # of changelogs on a page, the most there may be
+DC_LOGS_AT_ONCE = 100  # there they come with whole histories
 
 
 class Edition(ABC):
@@ -37,15 +38,15 @@ class Edition(ABC):
         """All projects the account may browse; with the ids and names of their issue types where wanted."""
 
     @abstractmethod
-    def issues(self, jql: str, fields: Sequence[str]) -> Walk | Chain:
-        """A walk over what a query finds."""
+    def issues(self, jql: str, fields: Sequence[str], *, logs: bool) -> Walk | Chain:
+        """A walk over what a query finds; `logs` says that the changelogs of all are wanted, too."""
 
     @abstractmethod
     async def count(self, jql: str) -> int | None:
         """How many issues a query finds, where that is told."""
 
     @abstractmethod
-    async def changelogs(self, ids: Sequence[str]) -> Mapping[str, list[Row]]:
+    async def changelogs(self, rows: Sequence[Row]) -> Mapping[str, list[Row]]:
         """The entries of the changelogs of issues that may hold a change of status, by issue id."""
 
     @abstractmethod
@@ -79,8 +80,9 @@ class Cloud(Edition):
         rows, _ = await settled(lambda: Walk(self._paged("/project/search", asked), PAGE, "id", self.concurrency))
         return rows
 
-    def issues(self, jql: str, fields: Sequence[str]) -> Chain:
+    def issues(self, jql: str, fields: Sequence[str], *, logs: bool) -> Chain:
         """Pages by token; several are believed when the ids, read after them, are the same."""
+        del logs  # they come in bulk
         return Compared(self._searched(jql, fields, PAGE), "id", lambda: self.ids(jql))
 
     def bare(self, jql: str) -> Chain:
@@ -92,11 +94,13 @@ class Cloud(Edition):
         path = f"{self.api}/search/approximate-count"
         return total_of(mapping_of(await self.http.post(path, {"jql": jql}), path).get("count"))
 
-    async def changelogs(self, ids: Sequence[str]) -> Mapping[str, list[Row]]:
+    async def changelogs(self, rows: Sequence[Row]) -> Mapping[str, list[Row]]:
         """A thousand issues in one question; the entries of one issue may be spread over pages."""
+        ids = [str(r.get("id")) for r in rows]
         found: dict[str, list[Row]] = {}
         for start in range(0, len(ids), LOGS_AT_ONCE):
-            asked = {"issueIdsOrKeys": list(ids[start : start + LOGS_AT_ONCE]), "fieldIds": ["status"]}
+            some = list(ids[start : start + LOGS_AT_ONCE])
+            asked = {"issueIdsOrKeys": some, "fieldIds": ["status"], "maxResults": ENTRIES}
             async for row in self._logs(asked):
                 found.setdefault(str(row.get("issueId")), []).extend(objects(row.get("changeHistories"), "changelog"))
         return found
@@ -147,36 +151,38 @@ class DataCenter(Edition):
 
     async def projects(self, *, types: bool) -> list[Row]:
         """In one answer; issue types are the instance's, so each project gets them all."""
-        path = f"{self.api}/project"
-        rows = objects(await self.http.get(path), path)
-        known = objects(await self.http.get(f"{self.api}/issuetype"), "issuetype") if types else []
-        return [{**r, "issueTypes": known} for r in rows]
+        paths = [f"{self.api}/project", *([f"{self.api}/issuetype"] if types else [])]
+        answers = await together([self.http.get(p) for p in paths])
+        rows, *known = [objects(answer, path) for answer, path in zip(answers, paths, strict=True)]
+        return [{**r, "issueTypes": known[0] if known else []} for r in rows]
 
-    def issues(self, jql: str, fields: Sequence[str]) -> Walk:
-        """Pages by number."""
-        return Walk(self._searched({"jql": jql, "fields": list(fields)}), DC_PAGE, "id", self.concurrency)
+    def issues(self, jql: str, fields: Sequence[str], *, logs: bool) -> Walk:
+        """Pages by number; with whole changelogs fewer rows on each."""
+        asked = {"jql": jql, "fields": list(fields), **({"expand": ["changelog"]} if logs else {})}
+        return Walk(self._searched(asked), DC_LOGS_AT_ONCE if logs else DC_PAGE, "id", self.concurrency)
 
     def bare(self, jql: str) -> Walk:
         """As any other."""
-        return self.issues(jql, ("id",))
+        return self.issues(jql, ("id",), logs=False)
 
     async def count(self, jql: str) -> int | None:
         """Told with every search; no row is asked for."""
         return (await self._searched({"jql": jql, "fields": ["id"]})(0, 0)).total
 
-    async def changelogs(self, ids: Sequence[str]) -> Mapping[str, list[Row]]:
-        """With a search for the ids; one that is gone meanwhile does not spoil the others (validateQuery)."""
-        found: dict[str, list[Row]] = {}
-        for start in range(0, len(ids), DC_LOGS_AT_ONCE):
-            jql = f"id in ({', '.join(ids[start : start + DC_LOGS_AT_ONCE])}) ORDER BY key ASC"
-            asked = {"jql": jql, "fields": ["id"], "expand": ["changelog"], "validateQuery": False}
-            rows, _ = await settled(lambda asked=asked: Walk(self._searched(asked), DC_LOGS_AT_ONCE, "id"))  # type: ignore[misc]
-            for row in rows:
-                log = mapping_of(row.get("changelog"), "changelog")
-                entries = objects(log.get("histories"), "changelog")
-                if len(entries) >= (total_of(log.get("total")) or 0):  # a part of a history proves no date
-                    found[str(row.get("id"))] = entries
-        return found
+    async def changelogs(self, rows: Sequence[Row]) -> Mapping[str, list[Row]]:
+        """Those that came with the rows, else by searches for the ids, side by side."""
+        asked = [str(r.get("id")) for r in rows if "changelog" not in r]
+        starts = range(0, len(asked), DC_LOGS_AT_ONCE)
+        found = await together([self._logged(asked[start : start + DC_LOGS_AT_ONCE]) for start in starts])
+        came = _entries([r for r in rows if "changelog" in r])
+        return {**came, **{key: log for logs in found for key, log in logs.items()}}
+
+    async def _logged(self, ids: Sequence[str]) -> Mapping[str, list[Row]]:
+        """One that is gone meanwhile does not spoil the others (validateQuery)."""
+        jql = f"id in ({', '.join(ids)}) ORDER BY key ASC"
+        asked = {"jql": jql, "fields": ["id"], "expand": ["changelog"], "validateQuery": False}
+        rows, _ = await settled(lambda: Walk(self._searched(asked), DC_LOGS_AT_ONCE, "id"))
+        return _entries(rows)
 
     def versions(self, project: str) -> Walk:
         """In one answer."""
@@ -215,13 +221,28 @@ class Compared(Chain):
         return super().complete and self._agrees
 
     async def pages(self) -> AsyncIterator[list[Row]]:
-        """The new rows of each page."""
-        count = 0
-        async for rows in super().pages():
+        """The new rows, of several pages together: their changelogs are then one question, not one for each page."""
+        count, rows = 0, list[Row]()
+        async for page in super().pages():
             count += 1
-            yield rows
+            rows += page
+            if len(rows) >= LOGS_AT_ONCE:
+                yield rows
+                rows = []
+        yield rows
         if count > 1:
             self._agrees = await self._ids() == self.seen
+
+
+def _entries(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The entries of changelogs by issue id; those of a history that came in part only prove no date and are left out."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        log = mapping_of(row.get("changelog"), "changelog")
+        entries = objects(log.get("histories"), "changelog")
+        if len(entries) >= (total_of(log.get("total")) or 0):
+            found[str(row.get("id"))] = entries
+    return found
 
 
 def mapping_of(body: object, where: str) -> Row:

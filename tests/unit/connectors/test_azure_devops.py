@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from connectors.azure_devops.mapping import CHANGED, STATE, States
 from connectors.errors import BadPayload, SourceConfig, SourceRefused
 from connectors.http.fields import BadRow
 from connectors.kit.conformance import Bench
-from connectors.kit.fakes import START, Fault, Item
+from connectors.kit.fakes import START, Fault, Item, reply
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Provenance
 
@@ -203,6 +204,23 @@ def test_too_many_changes_to_tell_are_all_read() -> None:
         bench.vendor.relocate(item, 1)
     bench.pull()
     assert all(bench.seen(i).done for i in items)
+
+
+def test_a_query_that_takes_too_long_is_no_end_of_the_night() -> None:
+    bench = _bench()
+    item = bench.item()
+    bench.at(86_400)
+    bench.vendor.finish(item)
+    honest = _vendor(bench)._queried
+
+    def slow(query: str, number: int | None) -> httpx.Response:
+        if number is None:
+            return reply({"message": "VS402335: The timeout period (30 seconds) elapsed."}, 400)
+        return honest(query, number)
+
+    _vendor(bench)._queried = slow  # type: ignore[method-assign]
+    bench.pull()
+    assert bench.seen(item).done
 
 
 def test_a_delay_asked_for_with_a_good_answer_is_honoured() -> None:
