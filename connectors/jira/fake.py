@@ -49,6 +49,7 @@ class JiraFake(ScriptedVendor):
         self.numbered: bool | str = False  # moments in changelogs as numbers: True (seconds), "ms"
         self.page_max = 100  # of issues with fields; on Data Center an administrator may allow more
         self.logs_max = 1000  # entries of changelogs on a page
+        self.slipping = False  # do tokens count rows, so that one slips when another goes?
         self.changed_issues: list[int] = []  # when other issues changed
 
     def options(self, **changes: object) -> dict[str, object]:
@@ -140,15 +141,15 @@ class JiraFake(ScriptedVendor):
         return _error(404, "No such path.")
 
     def _searched(self, asked: Row) -> httpx.Response:
-        """By token; the token says after which id to go on."""
-        bare = asked.get("fields", ["id"]) == ["id"]
-        rows = [i for i in self._found(asked["jql"]) if int(i.id) > int(asked.get("nextPageToken", "0"))]
+        """By token; the token says after which id to go on, or how many rows were given."""
+        bare, token = asked.get("fields", ["id"]) == ["id"], int(asked.get("nextPageToken", "0"))
+        found = self._found(asked["jql"])
+        rows = found[token:] if self.slipping else [i for i in found if int(i.id) > token]
         size = min(asked.get("maxResults", 50), 5000 if bare else self.page_max)
         some, more = rows[:size], len(rows) > size
-        answer = reply({
-            "issues": [{"id": i.id} if bare else self._row(i) for i in some], "isLast": not more,
-            **({"nextPageToken": some[-1].id} if more else {}),
-        })  # fmt: skip
+        last = str(token + size) if self.slipping else some[-1].id if some else ""
+        issues = [{"id": i.id} if bare else self._row(i) for i in some]
+        answer = reply({"issues": issues, "isLast": not more, **({"nextPageToken": last} if more else {})})
         if not bare:
             self.served("nextPageToken" not in asked, more)
         return answer

@@ -321,6 +321,30 @@ def test_a_long_list_as_it_was_costs_two_questions_and_a_deletion_is_seen() -> N
     assert bench.seen(items[4]).done
 
 
+def test_a_row_that_slips_between_pages_is_not_taken_for_deleted() -> None:
+    """How Cloud's tokens work is not described: several pages are believed only when the ids alone agree."""
+    bench = _bench()
+    _vendor(bench).slipping = True
+    items = [bench.vendor.add(f"M{n}") for n in range(250)]
+    bench.pull()
+    bench.at(86_400)
+    bench.vendor.after_first_page = lambda: bench.vendor.remove(items[3])
+    bench.pull(full=True)
+    assert not bench.seen(items[100]).deleted
+    bench.at(2 * 86_400)
+    bench.pull(full=True)
+    assert bench.seen(items[3]).deleted
+    assert sum(o.deleted for o in bench.known.milestones.values()) == 1
+
+
+def test_thousands_of_issues_are_asked_about_in_thousands() -> None:
+    bench = _bench()
+    for n in range(1150):
+        bench.vendor.add(f"M{n}")
+    asked = _asked(bench, bench.pull)
+    assert (asked["search/jql"], asked["changelog/bulkfetch"]) == (12 + 1 + 1, 2)
+
+
 def test_changes_that_the_search_told_late_are_still_seen() -> None:
     """What changed up to an hour before the last pull is looked at again."""
     bench = _bench()
