@@ -21,11 +21,13 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "azure_devops": "connectors.azure_devops",
     "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
     "gitlab": "connectors.gitlab",
     "icalendar": "connectors.ical",
+    "jira": "connectors.jira",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
     "ms_planner": "connectors.ms_planner",
