@@ -21,6 +21,7 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "asana": "connectors.asana",
     "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
