@@ -22,6 +22,7 @@ from models.ports import Source
 GROUP = "huikuan.connectors"
 BUILT_IN = {
     "asana": "connectors.asana",
+    "clickup": "connectors.clickup",
     "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
