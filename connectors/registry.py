@@ -38,6 +38,7 @@ BUILT_IN = {
     "pingcode": "connectors.pingcode",
     "redmine": "connectors.redmine",
     "singer": "connectors.singer",
+    "smartsheet": "connectors.smartsheet",
     "table": "connectors.spreadsheet",
     "tapd": "connectors.tapd",
     "teambition": "connectors.teambition",
