@@ -103,7 +103,7 @@ def test_a_wrong_answer_is_caught(shared_dir: Path, wrong: dict[str, Any]) -> No
     bench.vendor.add("初验").unknown = wrong
     vendor = bench.vendor
     assert isinstance(vendor, SmartsheetFake)
-    vendor._version = lambda number: 7  # type: ignore[method-assign]  # noqa: ARG005
+    vendor._version = lambda number: 7  # type: ignore[method-assign]
     with suppress(SourceError, TypeError):
         bench.pull()
     assert any("300" in b for b in referee.broken)
