@@ -43,6 +43,7 @@ BUILT_IN = {
     "tapd": "connectors.tapd",
     "teambition": "connectors.teambition",
     "worktile": "connectors.worktile",
+    "yunxiao": "connectors.yunxiao",
     "zentao": "connectors.zentao",
 }
 
