@@ -1,13 +1,13 @@
 """Aliyun Yunxiao as a source (projex, OpenAPI v1): the milestones of an organisation's projects.
 
 Each project's milestones are read whole, a hundred a request. Lists are pages that may say how many rows there are; one
-that does not is read until a page is empty, and several pages are believed when two walks agree.
+that does not is read until a page is empty, and its pages are believed when two walks agree.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from functools import partial
 import httpx
 
 from connectors.errors import BadPayload, SourceRefused
-from connectors.http.agreement import Agreements
+from connectors.http.agreement import Agreed, Agreements
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, ApiKey, Http, Policy
 from connectors.http.fields import text_or_none
@@ -69,7 +69,7 @@ class Yunxiao(RestSource):
                 "POST", path, body={"page": number, "perPage": PAGE, "orderBy": "gmtCreate", "sort": "asc"}
             )
 
-        rows, _ = await settled(lambda: Chain(partial(_page, page, path), "id"))
+        rows, _ = await settled(lambda: Chain(_Told(page, path).page, "id"))
         return [_project(r) for r in rows]
 
     async def check(self) -> Reachability:
@@ -78,7 +78,7 @@ class Yunxiao(RestSource):
         missing: tuple[str, ...] = ()
         try:
             for project in projects[:1]:
-                await self._fetch(project, None)
+                await self._fetch(project, 1)
         except SourceRefused as problem:
             if problem.trouble.code != "no_permission":
                 raise
@@ -89,37 +89,58 @@ class Yunxiao(RestSource):
         """Its milestones."""
 
         def start(_since: datetime | None) -> Chain:
-            fetch = partial(self._fetch, project)
-            return self._agreements.chain(project.id, fetch, "id", self.before.kept, self.after.kept)
+            walk = _Told(partial(self._fetch, project), self._path(project))
+            walk.inner = self._agreements.chain(project.id, walk.page, "id", self.before.kept, self.after.kept)
+            return walk
 
         def observe(row: Row, _: object) -> Observation:
             return mapping.milestone(self.name, row, project, self.options.done_states)
 
         return [Listing(start, observe, mapping.KIND)]
 
-    async def _fetch(self, project: Project, token: str | None) -> tuple[list[Row], str | None]:
-        path = f"{self._root}/projects/{project.id}/milestones"
+    async def _fetch(self, project: Project, number: int) -> Answer:
+        return await self.http.ask("GET", self._path(project), params={"page": number, "perPage": PAGE})
 
-        def page(number: int) -> Awaitable[Answer]:
-            return self.http.ask("GET", path, params={"page": number, "perPage": PAGE})
-
-        return await _page(page, path, token)
+    def _path(self, project: Project) -> str:
+        return f"{self._root}/projects/{project.id}/milestones"
 
 
-async def _page(ask: Callable[[int], Awaitable[Answer]], path: str, token: str | None) -> tuple[list[Row], str | None]:
-    """One page; the token holds the number of the next, and how many rows came so far.
+class _Told(Chain):
+    """A walk that is believed where the source said, each time alike, how many rows there are, and so many came;
+    where it does not say, as `Agreed` believes.
 
     The source may give fewer rows a page than were asked for, so only its total or an empty page is an end.
     """
-    number, before = (int(part) for part in (token or "1:0").split(":"))
-    answer = await ask(number)
-    rows = objects(answer.body, path)
-    seen, told = before + len(rows), answer.headers.get("x-total", "")
-    total = int(told) if told.isascii() and told.isdecimal() else None
-    if total is not None and not rows and seen < total:
-        raise BadPayload("moving_list", where=path)
-    more = bool(rows) if total is None else seen < total
-    return rows, f"{number + 1}:{seen}" if more else None
+
+    inner: Agreed
+
+    def __init__(self, ask: Callable[[int], Awaitable[Answer]], path: str) -> None:
+        super().__init__(self.page, "id")
+        self._ask, self._path, self._totals = ask, path, set[int | None]()
+
+    @property
+    def complete(self) -> bool:
+        """Was nothing missed?"""
+        walk = self.inner
+        return walk.complete or (walk.ended and walk.rows == len(walk.seen) and self._totals == {walk.rows})
+
+    async def page(self, token: str | None) -> tuple[list[Row], str | None]:
+        """One page; the token holds the number of the next, and how many rows came so far."""
+        number, before = (int(part) for part in (token or "1:0").split(":"))
+        answer = await self._ask(number)
+        rows = objects(answer.body, self._path)
+        seen, told = before + len(rows), answer.headers.get("x-total", "")
+        total = int(told) if told.isascii() and told.isdecimal() else None
+        self._totals.add(total)
+        if total is not None and not rows and seen < total:
+            raise BadPayload("moving_list", where=self._path)
+        more = bool(rows) if total is None else seen < total
+        return rows, f"{number + 1}:{seen}" if more else None
+
+    async def pages(self) -> AsyncIterator[list[Row]]:
+        """The new rows of each page."""
+        async for rows in self.inner.pages():
+            yield rows
 
 
 def _project(row: Row) -> Project:
