@@ -21,7 +21,9 @@ from models.ports import Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "asana": "connectors.asana",
     "azure_devops": "connectors.azure_devops",
+    "clickup": "connectors.clickup",
     "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
@@ -38,10 +40,12 @@ BUILT_IN = {
     "pingcode": "connectors.pingcode",
     "redmine": "connectors.redmine",
     "singer": "connectors.singer",
+    "smartsheet": "connectors.smartsheet",
     "table": "connectors.spreadsheet",
     "tapd": "connectors.tapd",
     "teambition": "connectors.teambition",
     "worktile": "connectors.worktile",
+    "yunxiao": "connectors.yunxiao",
     "zentao": "connectors.zentao",
 }
 
