@@ -143,6 +143,8 @@ class NightOutcome:
     files: tuple[Path, ...] = ()
     notices: Mapping[str, int] = field(default_factory=dict)
     pushes: Mapping[str, int] = field(default_factory=dict)  # by what became of them; in a dry run, by sink
+    dry_run: bool = False
+    foreseen: int = 0  # records that a dry run did not post
 
     @property
     def waits_for_a_person(self) -> bool:
@@ -177,7 +179,10 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         if failed is not None:
             report_ = replace(report_, findings=(failed, *report_.findings))
         state = "in_part" if failed or any(p.state != "done" for p in pulls) else "done"
-        outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent, pushed.counts)
+        foreseen = len(judged.new) if night.dry_run else 0
+        outcome = NightOutcome(
+            state, report_, judged.posted, judged.evaluated, tuple(files), sent, pushed.counts, night.dry_run, foreseen
+        )
         _end(night, outcome)
     return outcome
 

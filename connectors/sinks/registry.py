@@ -68,6 +68,16 @@ def built(name: str, kind: str, given: Mapping[str, object], root: Path, clock: 
     info = sink(kind)
     options = {o.name: given.get(o.name, o.default) for o in info.options}
     for option in info.options:
-        if option.path and isinstance(options[option.name], str):
-            options[option.name] = str(root / str(options[option.name]))
+        if option.path:
+            options[option.name] = _from_root(str(options[option.name]), root)
     return info.build(name, options, clock=clock)
+
+
+_SQLITE = "sqlite:///"
+
+
+def _from_root(text: str, root: Path) -> str:
+    """A path, or the address of a SQLite file, made to begin at `root`; other addresses stay as they are."""
+    if text.startswith(_SQLITE):
+        return f"{_SQLITE}{(root / text.removeprefix(_SQLITE)).as_posix()}"
+    return text if "://" in text else str(root / text)

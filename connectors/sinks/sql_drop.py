@@ -108,4 +108,6 @@ def build(
     return SqlDrop(name, options["url"], options["table"])
 
 
-SINK = SinkInfo("sql_drop", "SQL", (Option("url", required=True), Option("table", default="huikuan_ready")), build)
+SINK = SinkInfo(
+    "sql_drop", "SQL", (Option("url", required=True, path=True), Option("table", default="huikuan_ready")), build
+)

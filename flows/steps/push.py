@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ from connectors.store.bulk import bulk_insert, fetch
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import exact_fraction
 from models.domain.pushes import OPEN, Push, Pushed, PushKind, PushState, TaxPart, tax_parts
-from models.domain.ready import NightReport, ReadyLine, RecordStatus
+from models.domain.ready import ReadyLine, RecordStatus
 from models.domain.trouble import Trouble
 from models.ports import Sink
 from models.tables import pushes
@@ -54,6 +54,16 @@ class Configured:
     build: Callable[[], Sink]
 
 
+class Lines(Protocol):
+    """The list, and what was taken back: a night's report, or the board."""
+
+    @property
+    def ready(self) -> tuple[ReadyLine, ...]: ...
+
+    @property
+    def withdrawn(self) -> tuple[ReadyLine, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PushOutcome:
     """What was pushed tonight, or would be, by state; and what a person must look at."""
@@ -65,7 +75,7 @@ class PushOutcome:
 # --- owing -------------------------------------------------------------------------------------------
 
 
-def owe(store: Store, sinks: Sequence[str], report: NightReport, now: int, *, backfill: bool = False) -> int:
+def owe(store: Store, sinks: Sequence[str], report: Lines, now: int, *, backfill: bool = False) -> int:
     """Owe every sink what came onto the list since go-live, and what was taken back of what it has.
 
     Nothing before go-live. `backfill` owes what was on the list before it, too.
@@ -83,7 +93,7 @@ def owe(store: Store, sinks: Sequence[str], report: NightReport, now: int, *, ba
     return count
 
 
-def would_owe(store: Store, sinks: Sequence[str], report: NightReport) -> Mapping[str, int]:
+def would_owe(store: Store, sinks: Sequence[str], report: Lines) -> Mapping[str, int]:
     """How many pushes a run would send to each sink; nothing is written."""
     with store.read() as connection:
         live = _live_since(connection)
@@ -113,7 +123,7 @@ def _known(connection: Connection) -> dict[tuple[str, str, str], bool]:
 def _wanted(
     connection: Connection,
     sinks: Sequence[str],
-    report: NightReport,
+    report: Lines,
     since: int,
     known: Mapping[tuple[str, str, str], bool],
 ) -> list[tuple[str, str, PushKind]]:
@@ -133,7 +143,7 @@ def _wanted(
     ]
 
 
-def _drop(connection: Connection, report: NightReport, now: int) -> None:
+def _drop(connection: Connection, report: Lines, now: int) -> None:
     """What left the list before it went out is not sent any more."""
     stays = {r.record_id for r in report.ready if r.status is _ON_THE_LIST or r.status in _LATER}
     rows = fetch(
@@ -151,7 +161,7 @@ def _drop(connection: Connection, report: NightReport, now: int) -> None:
 async def send(
     store: Store,
     sinks: Sequence[Configured],
-    report: NightReport,
+    report: Lines,
     clock: Callable[[], int],
     prolong: Callable[[Connection], None] = lambda _connection: None,
 ) -> PushOutcome:
@@ -178,6 +188,7 @@ class _Sending:
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     down: int = 0  # failures in a row
+    last: Trouble | None = None  # what went wrong the last time, where it may pass
 
     async def all(self) -> PushOutcome:
         """What is due, in the order in which it was owed."""
@@ -189,6 +200,9 @@ class _Sending:
                 self._failed(problem.trouble)
             except _BUGS as problem:
                 self._failed(_bug(problem))
+            else:
+                if self.down and self.last is not None:
+                    self._failed(self.last)
         return PushOutcome(dict(self.counts), tuple(self.findings))
 
     async def _to(self, sink: Sink, due: Sequence[tuple[int, Push]]) -> None:
@@ -225,7 +239,7 @@ class _Sending:
         if isinstance(problem, SourceConfig) or problem.trouble.code in SINK_WIDE:
             return PushState.RETRY
         if isinstance(problem, SourceUnavailable | BadPayload):  # a garbled answer says nothing of what was done
-            self.down += 1
+            self.down, self.last = self.down + 1, problem.trouble
             return PushState.DEAD if self._attempts(number) >= ATTEMPTS_MAX else PushState.RETRY
         return PushState.DEAD
 
