@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-from connectors.errors import BadPayload, NeedsPerson
-from connectors.http.client import Answer, Http
+from connectors.errors import BadPayload, NeedsPerson, SourceError, SourceUnavailable
+from connectors.http.client import Answer, Http, Json
 from connectors.registry import Option
 from connectors.sinks.registry import SinkInfo
 from connectors.sinks.rest import TIMEOUT, RestSink, basic, field, one_of, one_try
@@ -94,6 +94,12 @@ class SapMilestones(RestSink):
         return await self._http.ask(method, path, params={**params, **self._client}, body=body, headers=given)
 
 
+def judge(status: int, body: Json, headers: Mapping[str, str]) -> SourceError | None:
+    """Somebody changed the milestone since we looked: the next try looks anew."""
+    del body, headers
+    return SourceUnavailable("changed_meanwhile") if status == 412 else None
+
+
 def odata_day(day: date) -> str:
     """A day as OData 2 writes it: milliseconds since 1970."""
     return f"/Date({int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000})/"
@@ -129,6 +135,7 @@ def build(
         basic(options["user"], options["password"]),
         clock=clock,
         policy=one_try(options),
+        judge=judge,
         transport=transport,
         secrets=(options["password"],),
     )
