@@ -81,4 +81,4 @@ def build(
     return CsvDrop(name, Path(options["folder"]))
 
 
-SINK = SinkInfo("csv_drop", "CSV", (Option("folder", required=True, path=True),), build)
+SINK = SinkInfo("csv_drop", "CSV", (Option("folder", required=True, default="", path=True),), build)

@@ -183,8 +183,8 @@ SINK = SinkInfo(
     "odoo",
     "Odoo",
     (
-        Option("base_url", required=True),
-        Option("api_key", required=True, secret=True),
+        Option("base_url", required=True, default=""),
+        Option("api_key", required=True, default="", secret=True),
         Option("database", default=""),
         Option("protocol", default="json2"),
         Option("login", default=""),

@@ -109,5 +109,8 @@ def build(
 
 
 SINK = SinkInfo(
-    "sql_drop", "SQL", (Option("url", required=True, path=True), Option("table", default="huikuan_ready")), build
+    "sql_drop",
+    "SQL",
+    (Option("url", required=True, default="", path=True), Option("table", default="huikuan_ready")),
+    build,
 )

@@ -106,5 +106,8 @@ def build(
 
 
 SINK = SinkInfo(
-    "webhook", "Webhook", (Option("url", required=True), Option("secret", required=True, secret=True), TIMEOUT), build
+    "webhook",
+    "Webhook",
+    (Option("url", required=True, default=""), Option("secret", required=True, default="", secret=True), TIMEOUT),
+    build,
 )

@@ -191,7 +191,7 @@ class OracleBooks(Books):
 
     def options(self) -> Row:
         keys = {"user": "robot", "password": "password0", "contract_type": "Sell : Project lines"}
-        return super().options() | keys | {"event_type": "Milestone", "amount": "gross"}
+        return super().options() | keys | {"event_type": "Milestone"}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
