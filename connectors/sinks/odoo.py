@@ -42,6 +42,8 @@ class OdooInvoices(RestSink):
     def __init__(self, name: str, http: Http, caller: Caller, books: Books) -> None:
         super().__init__(name, http)
         self._odoo, self._books = caller, books
+        # Taxes, journals and what may be seen hang on the company one works in.
+        self._in = {"context": {"allowed_company_ids": [books.company]}} if books.company else {}
 
     async def check(self) -> str:
         """May we see invoices, and is there a field for the key?"""
@@ -63,12 +65,12 @@ class OdooInvoices(RestSink):
         if alive:
             return _judged(push, alive[0], found=True)
         created = await self._create(await self._invoice(push))
-        rows = await self._odoo.rows(MOVE, domain=[["id", "=", created]], fields=FIELDS)
+        rows = await self._odoo.rows(MOVE, domain=[["id", "=", created]], fields=FIELDS, **self._in)
         return _judged(push, rows[0]) if rows else Pushed(f"{MOVE}/{created}")
 
     async def _documents(self, key: str) -> list[dict[str, Any]]:
         domain = [[self._books.key_field, "=", key], ["move_type", "=", "out_invoice"]]
-        return await self._odoo.rows(MOVE, domain=domain, fields=FIELDS, limit=SEVERAL, order="id")
+        return await self._odoo.rows(MOVE, domain=domain, fields=FIELDS, limit=SEVERAL, order="id", **self._in)
 
     async def _take_back(self, found: list[dict[str, Any]]) -> Pushed:
         for document in found:
@@ -76,12 +78,12 @@ class OdooInvoices(RestSink):
                 raise NeedsPerson("document_issued", reference=_reference(document))
         for document in found:
             if document["state"] == "draft":
-                await self._odoo.call(MOVE, "button_cancel", ids=[document["id"]])
+                await self._odoo.call(MOVE, "button_cancel", ids=[document["id"]], **self._in)
         names = ", ".join(_reference(d) for d in found)
         return Pushed(names or "-", found=not found)
 
     async def _create(self, values: Mapping[str, Any]) -> int:
-        made = await self._odoo.call(MOVE, "create", vals_list=[values])
+        made = await self._odoo.call(MOVE, "create", vals_list=[values], **self._in)
         number_ = made[0] if isinstance(made, list) and made else made
         if isinstance(number_, bool) or not isinstance(number_, int):
             raise BadPayload("no_object", where=f"{MOVE}.create")
@@ -121,7 +123,7 @@ class OdooInvoices(RestSink):
             if not value:
                 continue
             domain = [[field, "=", value], ["parent_id", "=", False]]
-            rows = await self._odoo.rows("res.partner", domain=domain, fields=["name"], limit=SEVERAL)
+            rows = await self._odoo.rows("res.partner", domain=domain, fields=["name"], limit=SEVERAL, **self._in)
             if len(rows) > 1:
                 raise NeedsPerson("customer_ambiguous", customer=name, by=value, sink=self.name)
             if rows:
@@ -175,6 +177,9 @@ def build(
     )
     login = options["login"] if rpc else ""
     caller = Caller(http, database=options["database"], login=login, key=options["api_key"])
+    for key in ("taxes", "customers"):
+        if not all(isinstance(v, int) for v in options[key].values()):
+            raise SourceConfig("sink_numbers", sink=name, key=key)
     books = Books(**{k: options[k] for k in Books.__dataclass_fields__})
     return OdooInvoices(name, http, caller, books)
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from connectors.errors import SourceConfig
+from connectors.errors import SourceConfig, SourceError
 from connectors.http.client import Http, checked_base
 from connectors.http.headers import NoCredentials
 from connectors.registry import Option
@@ -68,7 +69,13 @@ class Webhook(RestSink):
             "webhook-signature": signature(self._key, push.message_id, now, body),
             "idempotency-key": push.key if push.kind == "ready" else push.message_id,
         }
-        answer = await self._http.ask("POST", self._path, body=orjson.Fragment(body), headers=headers, any_answer=True)
+        try:
+            answer = await self._http.ask(
+                "POST", self._path, body=orjson.Fragment(body), headers=headers, any_answer=True
+            )
+        except SourceError as problem:  # the path of an address is often its key
+            problem.trouble = replace(problem.trouble, where="POST")
+            raise
         told = answer.body.get("reference") if isinstance(answer.body, dict) else None
         return Pushed(told if isinstance(told, str) and _REFERENCE.fullmatch(told) else push.message_id)
 

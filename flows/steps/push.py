@@ -360,13 +360,15 @@ class PushLine:
     next_at: int
 
 
-def push_lines(connection: Connection) -> list[PushLine]:
-    """All pushes: those that need a person first."""
+def push_lines(connection: Connection, states: Iterable[PushState] = PushState) -> list[PushLine]:
+    """Pushes in these states, all unless told: those that need a person first."""
+    named = ", ".join(f"'{s.value}'" for s in states)
     rows = fetch(
         connection,
         "SELECT p.id, p.sink, c.number, t.code, p.record_id, p.kind, p.state, p.attempts, p.reference, p.error, "
         "p.created_at, p.next_at FROM pushes p JOIN ready_records r ON r.record_id = p.record_id "
         "JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id "
+        f"WHERE p.state IN ({named}) "
         "ORDER BY CASE p.state WHEN 'dead' THEN 0 WHEN 'waits' THEN 1 WHEN 'retry' THEN 2 WHEN 'claimed' THEN 3 "
         "WHEN 'pending' THEN 4 ELSE 5 END, p.created_at DESC, p.id DESC",
     )
@@ -379,8 +381,8 @@ def push_lines(connection: Connection) -> list[PushLine]:
 def standing_findings(store: Store) -> list[Finding]:
     """Pushes that wait for a person or that no sink took."""
     with store.read() as connection:
-        lines = push_lines(connection)
-    return [_finding(x) for x in lines if x.state in (PushState.WAITS, PushState.DEAD) and x.trouble]
+        lines = push_lines(connection, (PushState.WAITS, PushState.DEAD))
+    return [_finding(x) for x in lines if x.trouble]
 
 
 def _finding(line: PushLine) -> Finding:

@@ -148,6 +148,19 @@ def test_odoo_computes_the_tax_and_another_total_is_told() -> None:
     assert (found.note, found.params["theirs"], found.params["ours"]) == ("TOTAL_DIFFERS", "400.0", "400.01")
 
 
+def test_odoo_works_in_the_company_that_is_named() -> None:
+    books = OdooBooks()
+    _push(books, company=5)
+    made = [body_of(r) for r in books.requests if r.url.path.endswith("/create")]
+    assert made[0]["context"] == {"allowed_company_ids": [5]}
+    assert books.documents[0]["company_id"] == 5
+
+
+def test_an_id_that_is_no_number_is_said() -> None:
+    with pytest.raises(SourceConfig, match="whole numbers"):
+        _push(OdooBooks(), taxes={"6%": "VAT 6%"})
+
+
 def test_a_key_that_two_documents_carry_stops() -> None:
     books = OdooBooks()
     _push(books)
