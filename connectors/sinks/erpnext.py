@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -26,16 +26,16 @@ DRAFT, SUBMITTED = 0, 1
 class ErpNext(RestSink):
     """One site."""
 
-    def __init__(self, name: str, http: Http, options: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, http: Http, options: Mapping[str, Any], clock: Callable[[], datetime]) -> None:
         super().__init__(name, http)
-        self._set = options
+        self._set, self._clock = options, clock
 
     async def check(self) -> str:
         """May we read invoices, and is there a field for the key?"""
         try:
             await self._found(INVOICE, self._set["key_field"], "-", ["name"])
         except SourceRefused as problem:
-            if problem.trouble.params.get("code") not in _NO_FIELD:
+            if problem.trouble.code != "vendor_refused":  # nothing else could be wrong with this question
                 raise
             field_ = self._set["key_field"]
             raise SourceConfig("key_field_absent", sink=self.name, field=field_, document=INVOICE) from None
@@ -89,7 +89,9 @@ class ErpNext(RestSink):
             "items": [self._item(push, p.rate, p.net) for p in push.parts],
             "taxes": [self._tax(push, p.rate, p.tax) for p in push.parts if p.tax],
         }
-        return body | ({"due_date": line.due_on.isoformat()} if line.due_on else {})
+        # A site refuses a day before its own today, wherever that is; then the customer's payment terms decide.
+        tomorrow = self._clock().date() + timedelta(days=1)
+        return body | ({"due_date": line.due_on.isoformat()} if line.due_on and line.due_on > tomorrow else {})
 
     def _item(self, push: Push, rate: str, net: int) -> dict[str, Any]:
         item = {
@@ -171,7 +173,7 @@ def build(
         transport=transport,
         secrets=(key, secret),
     )
-    return ErpNext(name, http, options)
+    return ErpNext(name, http, options, clock)
 
 
 SINK = SinkInfo(

@@ -162,6 +162,8 @@ class ErpNextBooks(Books):
         if request.headers["authorization"] != "token key0:secret0":
             return reply({"exc_type": "AuthenticationError"}, 401)
         if request.method == "POST":
+            if body_of(request).get("due_date", "9999") < "2026-11-20":
+                return reply({"exc_type": "ValidationError"}, 417)
             return reply({"data": self._made(body_of(request))}, 200)
         if request.method == "DELETE":
             self.documents = [d for d in self.documents if d["name"] != name]

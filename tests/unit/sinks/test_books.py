@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -146,6 +147,14 @@ def test_an_unmapped_tax_waits(make: Make) -> None:
 def test_odoo_computes_the_tax_and_another_total_is_told() -> None:
     found = _push(OdooBooks(), ready(gross=40_001, tax=2_265))
     assert (found.note, found.params["theirs"], found.params["ours"]) == ("TOTAL_DIFFERS", "400.0", "400.01")
+
+
+def test_erpnext_takes_what_was_due_already() -> None:
+    books = ErpNextBooks()
+    _push(books, ready(due_on=date(2026, 11, 19)))
+    assert "due_date" not in books.documents[0]
+    _push(books, ready("C-2"))
+    assert books.documents[1]["due_date"] == "2026-12-18"
 
 
 def test_odoo_works_in_the_company_that_is_named() -> None:
