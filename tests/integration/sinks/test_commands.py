@@ -89,6 +89,20 @@ def test_a_dry_run_tells_and_leaves(firm: Company) -> None:
 
 
 @pytest.mark.server
+def test_a_night_on_postgresql_pushes_once_and_takes_back(url: str, tmp_path: Path) -> None:
+    """Our own store in the other database: owed, claimed, done, dropped, listed."""
+    (tmp_path / "drop").mkdir()
+    with company(tmp_path, url, more='[sinks.finance]\nkind = "csv_drop"\nfolder = "drop"\n') as firm:
+        _ready(firm)
+        assert firm.night().pushes == {}
+        firm.world.move(firm.world.find("M1"), "进行中", firm.at(date(2026, 11, 20)), "Zhao")
+        assert firm.night(day=date(2026, 11, 21)).pushes == {"done": 1}
+        told = json.loads(_run(firm, "sinks", "--json", "--retry", "--backfill", code=0))
+        assert sorted((x["kind"], x["state"]) for x in told) == [("ready", "done"), ("withdrawn", "done")]
+        assert len(list((tmp_path / "drop").iterdir())) == 2
+
+
+@pytest.mark.server
 def test_a_table_in_postgresql(url: str) -> None:
     """The same table in the other database: one row a key, amounts as digits."""
     options = complete("sql_drop", {"url": url.replace("postgresql+psycopg", "postgresql")})
