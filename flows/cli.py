@@ -201,6 +201,22 @@ def notices(
     finish(_commands().notices(config, retry=retry, as_json=json, language=LANGUAGE))
 
 
+@app.command(help=t("help.sinks"))
+def sinks(
+    config: Config = DEFAULT_CONFIG,
+    retry: Annotated[bool, typer.Option("--retry", help=t("option.sinks_retry"))] = False,
+    backfill: Annotated[bool, typer.Option("--backfill", help=t("option.sinks_backfill"))] = False,
+    settle: Annotated[str | None, typer.Option(metavar="RECORD", help=t("option.sinks_settle"))] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().sinks(
+            config, retry=retry, backfill=backfill, settled=settle, by=by, as_json=json, language=LANGUAGE
+        )
+    )
+
+
 @app.command(help=t("help.deploy"))
 def deploy(
     config: Config = DEFAULT_CONFIG,

@@ -1,6 +1,6 @@
 """The night: one definition of the order, run directly or as Prefect tasks.
 
-    pull -> check what came in -> match -> check what goes out -> post -> report -> notify
+    pull -> check what came in -> match -> check what goes out -> post -> push -> report -> notify
 
 A `runner` carries each coarse step out; with Prefect it makes a task of it, without it calls it. The
 steps themselves are plain functions of `flows.steps`.
@@ -29,6 +29,7 @@ from flows.steps import bind, contracts, decide, match, post, report
 from flows.steps.evaluation.columns import day_number
 from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
+from flows.steps.push import PushOutcome
 from flows.steps.receivables.reminders import follow
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
@@ -59,6 +60,14 @@ OutCheck = Callable[[decide.Plan, Matched], "OutResult"]
 
 #: Judges shards of contracts, in their order, wherever it likes: it only reads.
 Judge = Callable[["Night", Sequence[Sequence[int]]], AsyncIterator[tuple[Matched, decide.Plan]]]
+
+
+class Pusher(Protocol):
+    """Sends the list to where invoices are made, or says what it would send."""
+
+    async def __call__(
+        self, report: NightReport, prolong: Callable[[sa.Connection], None], *, dry_run: bool
+    ) -> PushOutcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,7 @@ class Night:
     clock: Callable[[], int]
     write_reports: Callable[[NightReport], Sequence[Path]]
     notify: Callable[[NightReport], Awaitable[Mapping[str, int]]]
+    push: Pusher | None = None  # where there are sinks
     gate: Gate | None = None
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
@@ -132,6 +142,9 @@ class NightOutcome:
     evaluated: int
     files: tuple[Path, ...] = ()
     notices: Mapping[str, int] = field(default_factory=dict)
+    pushes: Mapping[str, int] = field(default_factory=dict)  # by what became of them; in a dry run, by sink
+    dry_run: bool = False
+    foreseen: int = 0  # records that a dry run did not post
 
     @property
     def waits_for_a_person(self) -> bool:
@@ -159,12 +172,17 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         report_ = _night_report(
             night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
         )
+        pushed = await runner("push", _push, night, report_, prolong) if night.push else PushOutcome()
+        report_ = replace(report_, findings=(*pushed.findings, *report_.findings))
         files, failed = ([], None) if night.dry_run else await runner("report", _report, night, report_)
         sent = {} if night.dry_run else await runner("notify", night.notify, report_)
         if failed is not None:
             report_ = replace(report_, findings=(failed, *report_.findings))
         state = "in_part" if failed or any(p.state != "done" for p in pulls) else "done"
-        outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent)
+        foreseen = len(judged.new) if night.dry_run else 0
+        outcome = NightOutcome(
+            state, report_, judged.posted, judged.evaluated, tuple(files), sent, pushed.counts, night.dry_run, foreseen
+        )
         _end(night, outcome)
     return outcome
 
@@ -310,6 +328,13 @@ async def _follow(night: Night) -> Sequence[Finding]:
     night.say("follow")
     with night.store.begin() as connection:
         return follow(connection, night.as_of, night.recorded_at, dry_run=night.dry_run).findings
+
+
+async def _push(night: Night, report_: NightReport, prolong: Callable[[sa.Connection], None]) -> PushOutcome:
+    """To where invoices are made: what is on the list, once; what is wrong with a sink is a finding."""
+    assert night.push is not None
+    night.say("push")
+    return await night.push(report_, prolong, dry_run=night.dry_run)
 
 
 async def _report(night: Night, report_: NightReport) -> tuple[Sequence[Path], Finding | None]:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from connectors.errors import SourceConfig
 from connectors.registry import ConnectorInfo, Option, connector, systems
+from connectors.sinks.registry import kinds, meaning, sink
 from flows.environment import environment
 from flows.settings_file import PREFIX, RawConfig, Trail, read_config
 from models.domain.findings import Finding
@@ -57,6 +58,19 @@ class ConnectionSettings(BaseModel):
     @property
     def options(self) -> dict[str, Any]:
         """What the connector is built from; secrets in the open, so keep it out of sight."""
+        given = self.model_extra or {}
+        return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in given.items()}
+
+
+class SinkSettings(BaseModel):
+    """[sinks.NAME]: the keys beyond this are the sink's own."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the sink is built from; secrets in the open, so keep it out of sight."""
         given = self.model_extra or {}
         return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in given.items()}
 
@@ -109,6 +123,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     contracts: ContractSettings = ContractSettings()
     connections: dict[str, ConnectionSettings] = Field(default_factory=dict)
+    sinks: dict[str, SinkSettings] = Field(default_factory=dict)
     notify: list[NotifySettings] = Field(default_factory=list)
     reports: ReportSettings = ReportSettings()
     company: CompanySettings = CompanySettings()
@@ -208,16 +223,52 @@ def _options(table: Mapping[str, Any], known: Callable[[str], ConnectorInfo]) ->
         return None
 
 
+def _sink_options(table: Mapping[str, Any]) -> dict[str, Option] | None:
+    """The options of a sink's kind; None where that is not known."""
+    try:
+        return {o.name: o for o in sink(str(table.get("kind"))).options}
+    except SourceConfig:
+        return None
+
+
 def _is_secret(table: Mapping[str, Any], key: str, known: Callable[[str], ConnectorInfo]) -> bool:
-    options = _options(table, known) or {}
+    options = (_sink_options(table) if "kind" in table else None) or _options(table, known) or {}
     return key in options and options[key].secret
 
 
 def _check_options(config: RawConfig, known: Callable[[str], ConnectorInfo]) -> None:
-    connections = config.tree.get("connections")
-    for name, table in connections.items() if isinstance(connections, dict) else ():
-        if isinstance(table, dict) and "system" in table:
-            _check_connection(config, ("connections", name), table, known)
+    for name, table in _tables(config, "connections", "system"):
+        _check_connection(config, ("connections", name), table, known)
+    for name, table in _tables(config, "sinks", "kind"):
+        _check_sink(config, ("sinks", name), table)
+
+
+def _tables(config: RawConfig, head: str, key: str) -> list[tuple[str, dict[str, Any]]]:
+    """The named tables of [head.NAME] that say what they are."""
+    found = config.tree.get(head)
+    given = found.items() if isinstance(found, dict) else ()
+    return [(name, table) for name, table in given if isinstance(table, dict) and key in table]
+
+
+def _check_sink(config: RawConfig, trail: Trail, table: dict[str, Any]) -> None:
+    options = _sink_options(table)
+    if options is None:
+        config.complain("CONFIG_CHOICE", (*trail, "kind"), found=str(table["kind"]), expected=", ".join(kinds()))
+        return
+    _check_keys(config, trail, table, options, SinkSettings)
+    for option in options.values():
+        if option.required and not table.get(option.name):
+            config.complain("OPTION_MISSING", (*trail, option.name), help=meaning(str(table["kind"]), option))
+
+
+def _check_keys(
+    config: RawConfig, trail: Trail, table: dict[str, Any], options: Mapping[str, Option], model: type[BaseModel]
+) -> None:
+    for key in table.keys() - model.model_fields.keys():
+        if key not in options:
+            _unknown(config, (*trail, key), [*options, *model.model_fields])
+        else:
+            table[key] = _typed(config, (*trail, key), table[key], options[key].default)
 
 
 def _check_connection(
@@ -227,11 +278,7 @@ def _check_connection(
     if options is None:
         config.complain("CONFIG_CHOICE", (*trail, "system"), found=str(table["system"]), expected=", ".join(systems()))
         return
-    for key in table.keys() - ConnectionSettings.model_fields.keys():
-        if key not in options:
-            _unknown(config, (*trail, key), [*options, *ConnectionSettings.model_fields])
-        else:
-            table[key] = _typed(config, (*trail, key), table[key], options[key].default)
+    _check_keys(config, trail, table, options, ConnectionSettings)
     for option in options.values():
         if option.required and not table.get(option.name):
             config.complain("OPTION_MISSING", (*trail, option.name), help=option.help)
@@ -242,6 +289,8 @@ def _typed(config: RawConfig, trail: Trail, value: Any, default: object) -> Any:
     wanted = type(default)
     if isinstance(default, tuple):
         fits = isinstance(value, list) and all(isinstance(v, str) for v in value)
+    elif isinstance(default, dict):
+        fits = isinstance(value, dict) and all(isinstance(v, str | int) for v in value.values())
     elif wanted in (bool, int, float):
         value = _number(value, wanted) if trail in config.from_environment else value
         fits = isinstance(value, bool) if wanted is bool else _is_number(value, wanted)
@@ -252,7 +301,7 @@ def _typed(config: RawConfig, trail: Trail, value: Any, default: object) -> Any:
     return value
 
 
-_NAMES = {bool: "true / false", int: "integer", float: "number", tuple: '["…"]'}
+_NAMES = {bool: "true / false", int: "integer", float: "number", tuple: '["…"]', dict: '{"…" = …}'}
 
 
 def _is_number(value: object, wanted: type) -> bool:
@@ -318,7 +367,7 @@ def _unknown(config: RawConfig, trail: Trail, known: list[str]) -> None:
 def _known_keys(trail: Trail) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "store": StoreSettings, "contracts": ContractSettings, "notify": NotifySettings, "reports": ReportSettings,
-        "company": CompanySettings, "run": RunSettings, "connections": ConnectionSettings,
+        "company": CompanySettings, "run": RunSettings, "connections": ConnectionSettings, "sinks": SinkSettings,
     }  # fmt: skip
     model = models.get(trail[0]) if trail else Settings
     return list(model.model_fields) if model else []

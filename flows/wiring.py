@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.engine import Connection as DbConnection
+
 from connectors.calendars import calendar_specs
 from connectors.registry import connector, rooted
 from connectors.store import Store, open_store
-from flows.night import Connection, Night
+from flows.night import Connection, Night, Pusher
 from flows.settings import ConnectionSettings, Loaded
 from models.domain.ready import NAMESPACE, NightReport
 from models.ports import Source
 
 if TYPE_CHECKING:
     from flows.steps.checks import Checks
+    from flows.steps.push import Configured, PushOutcome
 
 
 def utc_now() -> datetime:
@@ -118,6 +121,7 @@ def the_night(
         clock=epoch_now,
         write_reports=partial(_write_reports, loaded.out, checks),
         notify=_notifier(loaded, store),
+        push=_pusher(loaded, store) if loaded.settings.sinks else None,
         gate=checks.gate if run.checks else None,
         on_news=checks.make_ready if run.checks else _nothing,
         out_check=checks.out_check if run.checks else None,
@@ -139,6 +143,33 @@ def _write_reports(folder: Path, checks: Checks, report: NightReport) -> Sequenc
 
     docs = checks.write_docs(folder)
     return write_all(replace(report, data_docs=docs), folder, ("zh-CN", "en")).paths
+
+
+def sinks(loaded: Loaded) -> list[Configured]:
+    """The configured sinks; building one may raise SourceConfig."""
+    from connectors.sinks.registry import built
+    from flows.steps.push import Configured
+
+    return [
+        Configured(name, s.kind, partial(built, name, s.kind, s.options, loaded.root, utc_now))
+        for name, s in loaded.settings.sinks.items()
+    ]
+
+
+def _pusher(loaded: Loaded, store: Store) -> Pusher:
+    """Owe the sinks what is on the list, and send what is owed; a dry run only counts."""
+
+    async def push(report: NightReport, prolong: Callable[[DbConnection], None], *, dry_run: bool) -> PushOutcome:
+        from flows.steps.push import PushOutcome, owe, send, would_owe
+
+        configured = sinks(loaded)
+        names = [s.name for s in configured]
+        if dry_run:
+            return PushOutcome(would_owe(store, names, report))
+        owe(store, names, report, epoch_now())
+        return await send(store, configured, report, epoch_now, prolong)
+
+    return push
 
 
 def _notifier(loaded: Loaded, store: Store) -> Callable[[NightReport], Awaitable[Mapping[str, int]]]:

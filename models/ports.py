@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from models.domain.observations import Page
+from models.domain.pushes import Push, Pushed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,22 @@ class Source(Protocol):
 
     def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All that changed since the cursor, page by page; the last page carries the new cursor."""
+
+
+class Sink(Protocol):
+    """Where invoices are made. Used as an async context manager.
+
+    A push may be repeated after an answer was lost: whoever implements this looks its key up before creating.
+    """
+
+    name: str
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def check(self) -> str:
+        """What was reached, in a few words. Changes nothing. Raises SourceError with a sentence for the operator."""
+
+    async def push(self, push: Push) -> Pushed:
+        """Make sure the sink has it, once. Raises SourceUnavailable (later), NeedsPerson, or SourceRefused (never)."""

@@ -24,6 +24,7 @@ from flows.commands.receivable import (
     promise,
     remind,
 )
+from flows.commands.sinks import sinks
 
 __all__ = [
     "ageing",
@@ -55,5 +56,6 @@ __all__ = [
     "ready",
     "record",
     "remind",
+    "sinks",
     "sync",
 ]

@@ -16,6 +16,7 @@ from connectors.store import Store
 from connectors.store.errors import StoreError
 from flows import wiring
 from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
+from flows.commands.sinks import check_sinks, counts_text, show_checks
 from flows.environment import prefect_api
 from flows.night import Night, NightOutcome, run_night
 from flows.settings import Loaded
@@ -132,6 +133,7 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
         ],
         "files": [p.name for p in outcome.files],
         "notices": dict(outcome.notices),
+        "pushes": dict(outcome.pushes),
     }
 
 
@@ -153,6 +155,10 @@ def show(outcome: NightOutcome, language: str, loaded: Loaded) -> None:
             evaluated=outcome.evaluated,
         )
     )
+    if outcome.pushes:
+        out.print(Text(counts_text(outcome.pushes, language, dry_run=outcome.dry_run)))
+    if loaded.settings.sinks and outcome.dry_run and outcome.foreseen:
+        out.print(say("cli.would_push_new", language, n=outcome.foreseen))
     for path in outcome.files:
         out.print(f"  {path.relative_to(loaded.root) if path.is_relative_to(loaded.root) else path}")
 
@@ -251,6 +257,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     loaded = settings(config)
     found, findings = read_files(loaded.contract_files(), loaded.root)
     lines = asyncio.run(_check_connections(loaded, _stored_milestones(loaded), language))
+    sinks = asyncio.run(check_sinks(loaded, language))
     failed = [x for x in lines if x["state"] != "ok"]
     findings += _bad_channels(loaded)
     if as_json:
@@ -262,6 +269,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
                     for f in findings
                 ],
                 "connections": lines,
+                "sinks": sinks,
             }
         )
     else:
@@ -271,9 +279,11 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
             out.print(Text(say(f"cli.check_{line['state']}", language, **line)))
             for note in line.get("notes", ()):
                 out.print(Text(say("cli.check_note", language, note=note)))
+        show_checks(sinks, language)
     if failed:
         return 3 if found else 2
-    return 1 if any(f.severity is Severity.ERROR for f in findings) else 0
+    waits = any(f.severity is Severity.ERROR for f in findings) or any(x["state"] != "ok" for x in sinks)
+    return 1 if waits else 0
 
 
 def _bad_channels(loaded: Loaded) -> list[Finding]:

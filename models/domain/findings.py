@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from models.domain.trouble import Remedy, Trouble
+from models.domain.trouble import Remedy, Trouble, Words
 from models.domain.words import catalogue, say
 
 
@@ -57,4 +57,4 @@ class Finding:
 def _said(value: object, shapes: Mapping[str, str], language: str) -> object:
     if isinstance(value, str):
         return shapes.get(f"shape.{value}", value)
-    return value.text(language) if isinstance(value, Trouble | Remedy) else value
+    return value.text(language) if isinstance(value, Trouble | Remedy | Words) else value

@@ -542,6 +542,27 @@ outbox = Table(
     Index("ix_outbox_due", "delivered_at", "dead_at", "next_attempt_at"),
 )
 
+#: What goes to where invoices are made: one row for each sink, record and kind, claimed before it goes out.
+pushes = Table(
+    "pushes",
+    metadata,
+    _id(),
+    Column("sink", Text, nullable=False),
+    Column("record_id", String(36), ForeignKey("ready_records.record_id"), nullable=False),
+    Column("kind", String(10), nullable=False),  # ready, withdrawn
+    Column("state", String(10), nullable=False),  # pending, claimed, retry, waits, done, dead, dropped
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("claimed_by", String(36)),
+    Column("claimed_until", BigInteger),
+    Column("reference", Text),  # what the sink calls it: the number of the draft
+    Column("error", Text),  # code, place and parameters as JSON, without secrets
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("sink", "record_id", "kind"),
+    Index("ix_pushes_state", "state", "next_at"),
+)
+
 runs = Table(
     "runs",
     metadata,
