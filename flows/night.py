@@ -77,6 +77,7 @@ class Connection:
     system: str
     build: Callable[[], Source]
     projects: tuple[str, ...]
+    part: bool = False  # only some of its projects, now, and not as the whole pull that follows from its cursor
 
 
 async def judge_here(night: Night, shards: Sequence[Sequence[int]]) -> AsyncIterator[tuple[Matched, decide.Plan]]:
@@ -169,6 +170,37 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
     return outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Sooner:
+    """What a pull between two nights did."""
+
+    pulls: tuple[PullOutcome, ...]
+    posted: post.Posted
+
+    @property
+    def is_done(self) -> bool:
+        """Did every pull succeed?"""
+        return all(p.state == "done" for p in self.pulls)
+
+
+async def run_sooner(night: Night) -> Sooner:
+    """After a hint: the night's pull, match and post for some connections, under the night's lease.
+
+    No reports and no notices: the night writes and sends them, and they tell of all connections.
+    """
+    lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
+    with lease as prolong, _written_down(night):
+        read = await _contracts(night)
+        pulls = await _pull_all(night, prolong)
+        unbound = await _bind(night)
+        judged = await _match_and_post(night, prolong)
+        stopped = [f for p in pulls for f in p.findings]
+        found = [*stopped, *read.findings, *(u.finding for u in unbound), *judged.findings]
+        done = Sooner(tuple(pulls), judged.posted)
+        _close(night, "done" if done.is_done else "in_part", judged.posted, judged.evaluated, found)
+    return done
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """A night makes many rows and no cycles: looking for some costs a third of its time."""
@@ -209,12 +241,15 @@ def _begin(night: Night) -> None:
 
 
 def _end(night: Night, outcome: NightOutcome) -> None:
-    counts = {n: getattr(outcome.posted, n) for n in post.Posted.__dataclass_fields__} | {
-        "evaluated": outcome.evaluated
-    }
+    state = "dry_run" if night.dry_run else outcome.state
+    _close(night, state, outcome.posted, outcome.evaluated, outcome.report.findings)
+
+
+def _close(night: Night, state: str, posted: post.Posted, evaluated: int, found: Sequence[Finding]) -> None:
+    counts = {n: getattr(posted, n) for n in post.Posted.__dataclass_fields__} | {"evaluated": evaluated}
     ended = {
         "ended_at": night.clock(),
-        "state": "dry_run" if night.dry_run else outcome.state,
+        "state": state,
         "counts": orjson.dumps(counts).decode(),
     }
     rows = [
@@ -225,7 +260,7 @@ def _end(night: Night, outcome: NightOutcome) -> None:
             str(f.place),
             orjson.dumps({k: str(v) for k, v in f.params.items()}).decode(),
         )
-        for f in outcome.report.findings
+        for f in found
     ]
     with night.store.begin() as connection:
         bulk_insert(connection, findings_table, ("run_id", "code", "severity", "place", "params"), rows)
@@ -254,8 +289,9 @@ async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]
         source = wanted.build()
         async with source:
             return await pull_connection(
-                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong, night.on_news
-            )
+                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong, night.on_news,
+                part=wanted.part,
+            )  # fmt: skip
     except SourceError as problem:
         return PullOutcome(wanted.name, "failed", trouble=problem.trouble)
     except _BUGS as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from connectors.calendars import calendar_specs
+from connectors.http.hooks import Hook
 from connectors.registry import connector, rooted
 from connectors.store import Store, open_store
-from flows.night import Connection, Night
+from flows.night import Connection, Night, Sooner, run_sooner
 from flows.settings import ConnectionSettings, Loaded
 from models.domain.ready import NAMESPACE, NightReport
 from models.ports import Source
@@ -89,6 +91,7 @@ def the_night(
     *,
     as_of: date | None = None,
     only: str | None = None,
+    part: Sequence[str] = (),
     full: bool = False,
     dry_run: bool = False,
     known_at: datetime | None = None,
@@ -96,7 +99,7 @@ def the_night(
     run_id: str | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Night:
-    """A run with everything real in its place."""
+    """A run with everything real in its place. `part`: of the `only` connection just these projects."""
     from flows.steps.checks import Checks
 
     moment = now or utc_now()
@@ -108,7 +111,9 @@ def the_night(
         now=moment,
         recorded_at=int(utc_now().timestamp() * 1_000_000),
         store=store,
-        connections=connections(loaded, only),
+        connections=tuple(
+            replace(c, projects=tuple(part), part=True) if part else c for c in connections(loaded, only)
+        ),
         contract_files=tuple(loaded.contract_files()),
         root=loaded.root,
         calendars=calendar_specs,
@@ -128,6 +133,22 @@ def the_night(
         known_at=None if known_at is None else int(known_at.timestamp() * 1_000_000),
         say=say,
     )
+
+
+def the_hooks(loaded: Loaded) -> dict[str, tuple[Hook, str]]:
+    """Connections that listen for webhooks: how their vendor signs, and the secrets, one a line."""
+    given = {n: (s.system, s.hook_secret) for n, s in loaded.settings.connections.items()}
+    return {n: (connector(system).hook, s.get_secret_value()) for n, (system, s) in given.items() if s is not None}
+
+
+def hook_of(loaded: Loaded, name: str) -> tuple[Hook, str]:
+    """How the vendor of a connection signs, before there is a secret."""
+    return connector(loaded.settings.connections[name].system).hook, ""
+
+
+def pull_sooner(loaded: Loaded, store: Store, name: str, part: tuple[str, ...]) -> Sooner:
+    """Pull some projects of a connection (none: all), match and post, now. Contract files are looked for anew."""
+    return asyncio.run(run_sooner(the_night(loaded, store, only=name, part=part)))
 
 
 def _nothing() -> None:

@@ -21,6 +21,16 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A milestone as the store knows it, to write something on."""
+
+    milestone_id: str  # the vendor's, as the connector made it
+    project_id: str
+    project_key: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reachability:
     """What `huikuan check` says of a connection."""
 
@@ -47,3 +57,16 @@ class Source(Protocol):
 
     def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All that changed since the cursor, page by page; the last page carries the new cursor."""
+
+
+class Commenter(Protocol):
+    """Writes comments into a system; made of a source that is in use. All of it raises SourceError."""
+
+    async def place(self, spot: Spot) -> str | None:
+        """Where a comment on the milestone goes, as text that is kept; None: nowhere."""
+
+    async def written(self, place: str, mark: str) -> bool:
+        """Is a comment there that holds the mark?"""
+
+    async def write(self, place: str, text: str) -> None:
+        """Write one, asking the system once: where its answer is lost, nobody knows whether it is there."""

@@ -22,6 +22,7 @@ from connectors.gitlab.mapping import Detail, History
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, text_or_none
+from connectors.http.hooks import GITLAB
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -318,4 +319,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=GITLAB,
 )

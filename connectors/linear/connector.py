@@ -21,6 +21,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow, instant
 from connectors.http.graphql import Dialect, GraphQL, connection, judge
+from connectors.http.hooks import LINEAR
 from connectors.http.paging import PAGES_MAX, Chain, RawPage, Row, Walk, settled, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
@@ -279,4 +280,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=LINEAR,
 )  # fmt: skip

@@ -21,6 +21,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow
 from connectors.http.graphql import Dialect, GraphQL, judge
+from connectors.http.hooks import MONDAY
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.monday import mapping, queries
@@ -320,4 +321,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=MONDAY,
 )  # fmt: skip

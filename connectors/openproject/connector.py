@@ -23,6 +23,7 @@ from connectors.errors import BadPayload, SourceConfig, SourceRefused
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow, instant
+from connectors.http.hooks import OPENPROJECT
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
@@ -363,4 +364,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=OPENPROJECT,
 )

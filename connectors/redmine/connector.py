@@ -23,6 +23,7 @@ from connectors.errors import BadPayload, SourceConfig
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, rejected
+from connectors.http.hooks import REDMINE
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.redmine import mapping
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
@@ -381,4 +382,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=REDMINE,
 )
