@@ -61,6 +61,10 @@ OutCheck = Callable[[decide.Plan, Matched], "OutResult"]
 Judge = Callable[["Night", Sequence[Sequence[int]]], AsyncIterator[tuple[Matched, decide.Plan]]]
 
 
+#: Writes comments that are owed; given what raises where the lease was lost. How it went, in numbers.
+WriteBack = Callable[[Callable[[Any], None], int], Awaitable[Mapping[str, int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class OutResult:
     """What the checks say of what goes out."""
@@ -106,6 +110,7 @@ class Night:
     clock: Callable[[], int]
     write_reports: Callable[[NightReport], Sequence[Path]]
     notify: Callable[[NightReport], Awaitable[Mapping[str, int]]]
+    write_back: WriteBack | None = None  # comments on milestones; None: no connection wants any
     gate: Gate | None = None
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
@@ -133,12 +138,13 @@ class NightOutcome:
     evaluated: int
     files: tuple[Path, ...] = ()
     notices: Mapping[str, int] = field(default_factory=dict)
+    written_back: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def waits_for_a_person(self) -> bool:
         """Something needs a person: an exception, a finding, an approval, a dead letter."""
         errors = any(f.severity is Severity.ERROR for f in self.report.findings)
-        return bool(errors or self.report.exceptions or self.notices.get("dead"))
+        return bool(errors or self.report.exceptions or self.notices.get("dead") or self.written_back.get("dead"))
 
     @property
     def exit_code(self) -> int:
@@ -157,6 +163,7 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         unbound = await runner("bind", _bind, night)
         judged = await runner("match and post", _match_and_post, night, prolong)
         judged.findings += await runner("follow the money", _follow, night)
+        written = await runner("write back", _write_back, night, prolong) if night.write_back else {}
         report_ = _night_report(
             night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
         )
@@ -165,7 +172,7 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         if failed is not None:
             report_ = replace(report_, findings=(failed, *report_.findings))
         state = "in_part" if failed or any(p.state != "done" for p in pulls) else "done"
-        outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent)
+        outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent, written)
         _end(night, outcome)
     return outcome
 
@@ -346,6 +353,14 @@ async def _follow(night: Night) -> Sequence[Finding]:
     night.say("follow")
     with night.store.begin() as connection:
         return follow(connection, night.as_of, night.recorded_at, dry_run=night.dry_run).findings
+
+
+async def _write_back(night: Night, prolong: Callable[[Any], None]) -> Mapping[str, int]:
+    """Comments on the milestones of what became ready, was invoiced or paid."""
+    if night.write_back is None or night.dry_run:
+        return {}
+    night.say("write_back")
+    return await night.write_back(prolong, night.recorded_at)
 
 
 async def _report(night: Night, report_: NightReport) -> tuple[Sequence[Path], Finding | None]:

@@ -97,6 +97,7 @@ class ReportSettings(_Strict):
     language: Literal["zh-CN", "en"] = "zh-CN"
     base_link: str = Field(
         default="",
+        pattern=r"^(https?://\S+)?$",
         description="address under which people see the evidence; {contract}, {term}, {record} are filled in",
     )
 
@@ -249,6 +250,8 @@ def _check_connection(
     if options is None:
         config.complain("CONFIG_CHOICE", (*trail, "system"), found=str(table["system"]), expected=", ".join(systems()))
         return
+    if table.get("write_back") and known(str(table["system"])).commenter is None:
+        config.complain("WRITE_BACK_NOWHERE", (*trail, "write_back"), system=str(table["system"]))
     for key in table.keys() - ConnectionSettings.model_fields.keys():
         if key not in options:
             _unknown(config, (*trail, key), [*options, *ConnectionSettings.model_fields])
@@ -317,6 +320,8 @@ def _say(config: RawConfig, trail: Trail, error: Any) -> None:
         config.complain("MISSING_KEY", trail[:-1], key=trail[-1])
     elif trail[0] == "connections" and trail[-1] == "projects":
         config.complain("CONFIG_TYPE", trail, found=found, expected=_PROJECTS)
+    elif kind == "string_pattern_mismatch":
+        config.complain("CONFIG_TYPE", trail, found=found, expected="https://…")
     elif kind == "short_secret":
         config.complain("SECRET_SHORT", trail, least=error["ctx"]["least"])
     elif kind == "literal_error":

@@ -11,17 +11,18 @@ from datetime import UTC, date, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from connectors.calendars import calendar_specs
+from connectors.errors import SourceConfig
 from connectors.http.hooks import Hook
 from connectors.registry import connector, rooted
 from connectors.store import Store, open_store
-from flows.night import Connection, Night, Sooner, run_sooner
+from flows.night import Connection, Night, Sooner, WriteBack, run_sooner
 from flows.settings import ConnectionSettings, Loaded
 from models.domain.ready import NAMESPACE, NightReport
-from models.ports import Source
+from models.ports import Commenter, Source
 
 if TYPE_CHECKING:
     from flows.steps.checks import Checks
@@ -123,6 +124,7 @@ def the_night(
         clock=epoch_now,
         write_reports=partial(_write_reports, loaded.out, checks),
         notify=_notifier(loaded, store),
+        write_back=_writer(loaded, store),
         gate=checks.gate if run.checks else None,
         on_news=checks.make_ready if run.checks else _nothing,
         out_check=checks.out_check if run.checks else None,
@@ -160,6 +162,30 @@ def _write_reports(folder: Path, checks: Checks, report: NightReport) -> Sequenc
 
     docs = checks.write_docs(folder)
     return write_all(replace(report, data_docs=docs), folder, ("zh-CN", "en")).paths
+
+
+def _writer(loaded: Loaded, store: Store) -> WriteBack | None:
+    """Comments into the connections that want them; None where there is none."""
+    switched = {n: frozenset(s.write_back) for n, s in loaded.settings.connections.items() if s.write_back}
+    if not switched:
+        return None
+
+    async def using(name: str, each: Callable[[Commenter], Awaitable[None]]) -> None:
+        entry = loaded.settings.connections[name]
+        commenter = connector(entry.system).commenter
+        if commenter is None:
+            raise SourceConfig("takes_no_comments", connection=name, system=entry.system)
+        async with build_source(name, entry, loaded.root) as source:
+            await each(commenter(source))
+
+    async def write(still_ours: Callable[[Any], None], recorded_at: int) -> Mapping[str, int]:
+        from flows.steps.write_back import Writing, write_back
+
+        reports = loaded.settings.reports
+        writing = Writing(store, epoch_now, reports.language, reports.base_link, still_ours)
+        return (await write_back(writing, switched, recorded_at, using)).counts()
+
+    return write
 
 
 def _notifier(loaded: Loaded, store: Store) -> Callable[[NightReport], Awaitable[Mapping[str, int]]]:

@@ -28,6 +28,12 @@ class Spot:
     project_id: str
     project_key: str
     kind: str
+    url: str | None = None
+
+    @property
+    def bare_id(self) -> str:
+        """The id without the kind that some connectors put before it."""
+        return self.milestone_id.rpartition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import orjson
 
 from connectors.errors import BadPayload, SourceError, SourceRefused, SourceUnavailable
 from connectors.github import mapping
+from connectors.github.comments import Comments
 from connectors.github.paging import PAGE, TaggedWalk, last_page, tagged_walk
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, Http, Missing, Policy, Send
@@ -383,4 +384,5 @@ CONNECTOR = ConnectorInfo(
     build=build,
     fake=_fake,
     hook=GITHUB,
+    commenter=lambda source: Comments(source.http),
 )

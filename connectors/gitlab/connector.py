@@ -17,6 +17,7 @@ import httpx
 
 from connectors.errors import BadPayload, SourceRefused
 from connectors.gitlab import mapping
+from connectors.gitlab.comments import Comments
 from connectors.gitlab.issues import PAGE, Issues
 from connectors.gitlab.mapping import Detail, History
 from connectors.http.budget import Sleep
@@ -320,4 +321,5 @@ CONNECTOR = ConnectorInfo(
     build=build,
     fake=_fake,
     hook=GITLAB,
+    commenter=lambda source: Comments(source.http),
 )

@@ -26,6 +26,7 @@ from connectors.http.paging import PAGES_MAX, Chain, RawPage, Row, Walk, settled
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.linear import mapping, queries
+from connectors.linear.comments import Comments
 from connectors.linear.mapping import Completion
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation, StateChange
@@ -281,4 +282,5 @@ CONNECTOR = ConnectorInfo(
     build=build,
     fake=_fake,
     hook=LINEAR,
+    commenter=lambda source: Comments(source.graph),
 )  # fmt: skip

@@ -25,6 +25,7 @@ from connectors.http.hooks import MONDAY
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.monday import mapping, queries
+from connectors.monday.comments import Comments
 from connectors.monday.mapping import Change, Columns, Labels
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
@@ -322,4 +323,5 @@ CONNECTOR = ConnectorInfo(
     build=build,
     fake=_fake,
     hook=MONDAY,
+    commenter=lambda source: Comments(source.graph),
 )  # fmt: skip

@@ -28,6 +28,7 @@ from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled, 
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.openproject import mapping
+from connectors.openproject.comments import Comments
 from connectors.openproject.mapping import Past, States
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
@@ -365,4 +366,5 @@ CONNECTOR = ConnectorInfo(
     build=build,
     fake=_fake,
     hook=OPENPROJECT,
+    commenter=lambda source: Comments(source.http),
 )

@@ -132,6 +132,7 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
         ],
         "files": [p.name for p in outcome.files],
         "notices": dict(outcome.notices),
+        "written_back": dict(outcome.written_back),
     }
 
 

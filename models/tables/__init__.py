@@ -562,8 +562,8 @@ hook_deliveries = Table(
     Column("until", BigInteger, nullable=False, index=True),
 )
 
-#: Comments owed to milestones, once for each record, stage and milestone. `place` and `asked_at` are written
-#: down before the vendor is asked: where its answer was lost, we look there for ours before writing again.
+#: Comments owed to milestones, once for each record, stage and milestone. `place` is written down
+#: before the vendor is asked: where its answer was lost, we look there for ours before writing again.
 comments = Table(
     "comments",
     metadata,
@@ -578,7 +578,6 @@ comments = Table(
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("claimed_by", String(36)),
     Column("claimed_until", BigInteger),
-    Column("asked_at", BigInteger),
     Column("sent_at", BigInteger),
     Column("dead_at", BigInteger),
     Column("last_error", Text),

@@ -241,7 +241,7 @@ def test_a_hanging_server_is_given_up_in_time(seeded) -> None:
     os.kill(seeded["pid"], signal.SIGSTOP)
     try:
         source = _source(seeded["url"], seeded["key"], timeout=0.5)
-        source._http.policy = type(source._http.policy)(timeout=0.5, attempts=2, patience=3)
+        source.http.policy = type(source.http.policy)(timeout=0.5, attempts=2, patience=3)
         with pytest.raises(SourceUnavailable, match="no answer within"):
             asyncio.run(_check(source))
     finally:

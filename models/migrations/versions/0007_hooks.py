@@ -61,7 +61,6 @@ def _comments() -> None:
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
         sa.Column("claimed_by", sa.String(length=36), nullable=True),
         sa.Column("claimed_until", sa.BigInteger(), nullable=True),
-        sa.Column("asked_at", sa.BigInteger(), nullable=True),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.Column("dead_at", sa.BigInteger(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
