@@ -33,7 +33,6 @@ from connectors.kit.sandbox.world import (
     Review,
     Sprint,
     World,
-    identity,
 )
 
 BULK_MAX = 100
@@ -274,14 +273,9 @@ def _commented(call: Call, kind: object, key: object) -> list[str]:
     return call.world.comments.setdefault(item.id, [])
 
 
-def _comment_row(call: Call, text: str) -> dict[str, Any]:
-    user = {"id": API_USER, "name": API_USER, "display_name": API_USER}
-    return {"id": identity("comment", text), "content": text, "created_at": call.world.now, "created_by": user}
-
-
 def _comments(call: Call) -> Response:
     found = _commented(call, *required(call.request, "principal_type", "principal_id"))
-    return page(call.given, found, lambda text: _comment_row(call, text))
+    return page(call.given, found, lambda text: call.rows.comment(call.given["principal_id"], text))
 
 
 def _comment(call: Call) -> Response:
@@ -289,7 +283,7 @@ def _comment(call: Call) -> Response:
     if not isinstance(given.get("content"), str) or not given["content"]:
         raise Refusal("100008", "缺少必填参数 content")
     _commented(call, given.get("principal_type"), given.get("principal_id")).append(given["content"])
-    return answer(_comment_row(call, given["content"]))
+    return answer(call.rows.comment(str(given["principal_id"]), given["content"]))
 
 
 # --- sprints and releases ----------------------------------------------------------------------------
