@@ -312,11 +312,11 @@ def dead_comments(store: Store) -> list[DeadComment]:
     with store.read() as reader:
         rows = fetch(
             reader,
-            "SELECT x.key, x.kind, x.connection, c.number, t.code, x.attempts, x.created_at, x.dead_at, x.last_error "
+            "SELECT x.key, x.kind, x.connection, c.number, t.code, x.attempts, x.created_at, x.dead_at, COALESCE(x.last_error, '') "
             "FROM comments x JOIN ready_records r ON r.record_id = x.record_id JOIN contracts c ON c.id = r.contract_id "
             "JOIN terms t ON t.id = r.term_id WHERE x.dead_at IS NOT NULL ORDER BY x.dead_at DESC, x.key",
         )
-    return [DeadComment(*r[:8], r[8] or "") for r in rows]
+    return [DeadComment(*r) for r in rows]
 
 
 def revive_comments(store: Store, now: int) -> int:
