@@ -202,6 +202,13 @@ def _of_work_package(body: Json) -> object:
     return link.rpartition("/")[2] if told is None and isinstance(link, str) else told
 
 
+def _of_task(body: Json) -> object:
+    """The list: named by events about lists; in those about tasks it is the parent of what changed."""
+    items = at("history_items")(body)
+    first = items[0] if isinstance(items, list) and items else None
+    return at("list_id")(body) or at("parent_id")(first)
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """What a vendor's webhooks look like."""
@@ -258,7 +265,7 @@ ASANA = Hook((Signed("x-hook-signature"),), greet=_asana_greeting)  # events nam
 AZURE_DEVOPS = Hook(
     (Shared(OWN_HEADER), Password()), project=at("resourceContainers.project.id"), delivery="request-id"
 )
-CLICKUP = Hook((Signed("x-signature"),), project=at("space_id", "list_id"))
+CLICKUP = Hook((Signed("x-signature"),), project=_of_task)
 GITHUB = Hook(
     (Signed("x-hub-signature-256", prefix="sha256="),), project=at("repository.id"), delivery="x-github-delivery"
 )
