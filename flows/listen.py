@@ -197,6 +197,8 @@ class Worker:
                 await asyncio.to_thread(self.once)
             except StoreError as problem:
                 log.warning("%s", problem)
+            except Exception as problem:  # noqa: BLE001 - a worker that ended would leave every later hint lying
+                log.warning("%s", type(problem).__name__)
             try:
                 async with asyncio.timeout(LOOK_SECONDS if not news.is_set() else 1.0):
                     await news.wait()

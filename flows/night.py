@@ -12,7 +12,7 @@ import asyncio
 import gc
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,7 +24,7 @@ from connectors.errors import SourceError
 from connectors.reports.errors import ReportsNotWritten
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
-from connectors.store.errors import StoreError
+from connectors.store.errors import StoreBusy, StoreError
 from flows.steps import bind, contracts, decide, match, post, report
 from flows.steps.evaluation.columns import day_number
 from flows.steps.match import Matched
@@ -156,8 +156,9 @@ class NightOutcome:
 
 async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
     """The nightly run, once, alone (a lease in the database)."""
-    lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
-    with _collector_paused(), lease as prolong, _written_down(night):
+    with _collector_paused(), ExitStack() as alone:
+        prolong = await _alone(night, alone)
+        alone.enter_context(_written_down(night))
         read = await runner("contracts", _contracts, night)
         pulls = await runner("pull", _pull_all, night, prolong)
         unbound = await runner("bind", _bind, night)
@@ -175,6 +176,25 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent, written)
         _end(night, outcome)
     return outcome
+
+
+#: Begins the name of a holder of the night's lease who only follows a hint.
+SOONER = "webhook "
+#: So many seconds a night waits for such a holder.
+HINT_PATIENCE = 900
+
+
+async def _alone(night: Night, stack: ExitStack) -> Callable[[Any], None]:
+    """Take the night's lease. Raises StoreBusy while another night has it; what follows a hint is waited for."""
+    until = night.clock() + HINT_PATIENCE
+    while True:
+        try:
+            lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
+            return stack.enter_context(lease)
+        except StoreBusy as busy:
+            if not str(busy.params.get("holder")).startswith(SOONER) or night.clock() > until:
+                raise
+        await asyncio.sleep(0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +215,7 @@ async def run_sooner(night: Night) -> Sooner:
 
     No reports and no notices: the night writes and sends them, and they tell of all connections.
     """
-    lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
+    lease = night.store.lease("night", f"{SOONER}{night.run_id}", night.lease_seconds, night.clock)
     with lease as prolong, _written_down(night):
         read = await _contracts(night)
         pulls = await _pull_all(night, prolong)

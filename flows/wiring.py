@@ -149,7 +149,15 @@ def hook_of(loaded: Loaded, name: str) -> tuple[Hook, str]:
 
 
 def pull_sooner(loaded: Loaded, store: Store, name: str, part: tuple[str, ...]) -> Sooner:
-    """Pull some projects of a connection (none: all), match and post, now. Contract files are looked for anew."""
+    """Pull some projects of a connection (none: all), match and post, now. Contract files are looked for anew.
+
+    Projects that are not configured (any more) are not asked for by name.
+    """
+    configured = loaded.settings.connections[name].projects
+    if part and configured != "all":
+        from flows.steps.hints import within
+
+        part = within(store, name, part, configured)
     return asyncio.run(run_sooner(the_night(loaded, store, only=name, part=part)))
 
 

@@ -98,6 +98,16 @@ def projects_of(hints: Sequence[Hint]) -> tuple[str, ...]:
     return () if whole else tuple(h.project for h in hints)
 
 
+def within(store: Store, connection: str, part: Sequence[str], configured: Sequence[str]) -> tuple[str, ...]:
+    """Of these projects, by id, those that the configuration names, by id or key."""
+    with store.read() as reader:
+        rows = fetch(
+            reader, "SELECT DISTINCT project_id, project_key FROM milestones WHERE connection = :c", {"c": connection}
+        )
+    keys = dict(rows)
+    return tuple(p for p in part if p in configured or keys.get(p) in configured)
+
+
 def clear(store: Store, hints: Sequence[Hint]) -> None:
     """These were looked at; those renewed meanwhile were not."""
     with store.begin() as writer:

@@ -27,9 +27,11 @@ from connectors.kit.sandbox.app import build_app
 from connectors.kit.sandbox.server import served
 from connectors.kit.sandbox.world import Fault, World
 from connectors.store.bulk import fetch
+from connectors.store.errors import StoreBusy
 from flows import listen, wiring
 from flows.listen import Ear, Receiver, Sooner, Worker, receiver_app
-from flows.night import run_sooner
+from flows.night import SOONER, run_sooner
+from flows.steps import hints
 from tests.fakes.company import Company, company
 from tests.integration.conftest import free_port
 
@@ -190,6 +192,30 @@ def test_a_hint_waits_while_the_night_runs(ears: Ears) -> None:
     assert (ears.hints(), firm.records()) == ([], [("C-1", "T1", 1, "ready")])
 
 
+def test_a_night_waits_for_a_pull_that_follows_a_hint_and_for_nobody_else(ears: Ears) -> None:
+    firm = ears.firm
+    _done(firm, "M1")
+    held = firm.store.lease("night", f"{SOONER}1", 60, wiring.epoch_now)
+    held.__enter__()
+    with ThreadPoolExecutor(1) as other:
+        night = other.submit(firm.night)
+        time.sleep(1.2)
+        assert not night.done()
+        held.__exit__(None, None, None)
+        assert night.result(timeout=30).posted.records == 1
+    with firm.store.lease("night", "another night", 60, wiring.epoch_now), pytest.raises(StoreBusy):
+        firm.night()
+
+
+def test_a_project_that_is_no_longer_configured_is_not_asked_for(ears: Ears) -> None:
+    ears.firm.night(day=date(2026, 11, 17))
+    with ears.firm.store.read() as reader:
+        ids = dict(fetch(reader, "SELECT DISTINCT project_key, project_id FROM milestones"))
+    both = tuple(ids.values())
+    assert hints.within(ears.firm.store, "rd", both, ["RD2"]) == (ids["RD2"],)
+    assert hints.within(ears.firm.store, "rd", both, [ids["RD"]]) == (ids["RD"],)
+
+
 def test_a_hint_outlives_a_source_that_fails_and_is_tried_later_and_later(ears: Ears) -> None:
     firm = ears.firm
     firm.night(day=date(2026, 11, 17))
@@ -313,8 +339,6 @@ def test_too_many_are_told_to_wait(ears: Ears) -> None:
 
 
 def test_a_store_that_is_locked_is_no_error_of_ours(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
-    from connectors.store.errors import StoreBusy
-
     def locked(*_: object) -> bool:
         raise StoreBusy(code="LOCKED")
 
