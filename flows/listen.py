@@ -29,6 +29,7 @@ from flows.steps.hints import Hint
 log = logging.getLogger("huikuan.listen")
 
 BODY_MAX = 2 * 1024 * 1024
+LENGTH_MAX = 12  # digits of a length
 BODY_SECONDS = 10.0
 #: Messages a minute from one address to one connection; vendors send far fewer.
 PER_MINUTE = 240
@@ -55,11 +56,12 @@ class Ear:
         return any(isinstance(p, InAddress) for p in self.hook.proofs)
 
     def learn(self, secret: str) -> bool:
-        """Keep a secret that the vendor chose: once, and only where somebody waits for it."""
+        """Keep a secret that the vendor chose: once, and only where somebody waits for it. Raises OSError."""
         if secret in self.secrets:
             return True
         if self.keep is None:
             return False
+        self.keep.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.keep.touch(mode=0o600)
         with self.keep.open("a", encoding="utf-8") as file:
             file.write(f"{secret}\n")
@@ -153,7 +155,7 @@ class Receiver:
 async def _body(request: Request) -> bytes | None:
     """The body; None for one that is too large, without reading it to the end."""
     told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > BODY_MAX:
+    if told.isdecimal() and (len(told) > LENGTH_MAX or int(told) > BODY_MAX):
         return None
     found = bytearray()
     async for part in request.stream():
@@ -164,8 +166,12 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _greeted(ear: Ear, greeting: Greeting) -> Response:
-    if greeting.secret and not ear.learn(greeting.secret):
-        return Response(status_code=401)
+    try:
+        if greeting.secret and not ear.learn(greeting.secret):
+            return Response(status_code=401)
+    except OSError as problem:
+        log.warning("%s: the secret cannot be kept: %s", ear.name, problem.strerror)
+        return Response(status_code=503)
     return JSONResponse(dict(greeting.body), headers=dict(greeting.headers))
 
 

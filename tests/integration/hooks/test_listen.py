@@ -350,10 +350,14 @@ def test_a_secret_that_the_vendor_chose_is_kept_once(ears: Ears) -> None:
     def greet(secret: str) -> httpx.Response:
         return httpx.post(f"{ears.url}/hooks/asa", headers={"X-Hook-Secret": secret}, trust_env=False)
 
+    ears.firm.folder.joinpath("in-the-way").touch()
+    ears.receiver.ears["asa"].keep = ears.firm.folder / "in-the-way" / "asana.hook"
+    assert greet("chosen-by-asana").status_code == 503
+    ears.receiver.ears["asa"].keep = ears.firm.folder / "secrets" / "asana.hook"
     answer = greet("chosen-by-asana")
     assert (answer.status_code, answer.headers["X-Hook-Secret"]) == (200, "chosen-by-asana")
     assert greet("chosen-by-somebody").status_code == 401
-    kept = ears.firm.folder / "asana.hook"
+    kept = ears.firm.folder / "secrets" / "asana.hook"
     assert kept.read_text("utf-8") == "chosen-by-asana\n"
     assert kept.stat().st_mode & 0o777 == 0o600
     body = b'{"events": []}'
