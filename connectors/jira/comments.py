@@ -28,7 +28,9 @@ class Comments:
 
         async def page(number: int) -> list[Row]:
             asked = {"startAt": (number - 1) * PAGE, "maxResults": PAGE, "orderBy": "-created"}
-            return rows_of(await self._http.get(place, asked), place, "comments")
+            rows = rows_of(await self._http.get(place, asked), place, "comments")
+            # Cloud makes a document of the text and gives it back with what could be markup escaped.
+            return [{"body": str(r.get("body", "")).replace("\\", "")} for r in rows]
 
         return await any_page(page, PAGE, mark, "body")
 

@@ -167,7 +167,7 @@ def _jira(v: Vendor, method: str, path: str, body: dict[str, Any], given: dict[s
     if method == "POST":
         v.keep(path, body["body"])
         return {"id": "1"}
-    start, rows = int(given["startAt"]), [{"body": t} for t in reversed(v.at(path))]
+    start, rows = int(given["startAt"]), [{"body": t.replace("-", "\\-")} for t in reversed(v.at(path))]
     return {"comments": rows[start : start + int(given["maxResults"])], "total": len(rows)}
 
 

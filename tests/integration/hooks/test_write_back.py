@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from connectors.kit.sandbox.world import Fault
 from connectors.store.bulk import fetch
 from flows import wiring
+from flows.commands import notices
 from flows.settings import SettingsError, load_settings
 from flows.steps.write_back import ATTEMPTS_MAX, Writing, dead_comments, revive_comments
 from tests.fakes.company import Company, company, invoice
@@ -186,7 +188,9 @@ def test_killed_between_the_comment_and_writing_it_down(firm: Company, monkeypat
     assert rows(firm, "sent_at") != [(None,)]
 
 
-def test_a_system_that_refuses_is_asked_later_and_later_and_at_last_no_more(firm: Company) -> None:
+def test_a_system_that_refuses_is_asked_later_and_later_and_at_last_no_more(
+    firm: Company, capsys: pytest.CaptureFixture[str]
+) -> None:
     _done(firm)
     firm.world.faults.append(Fault("/v1/comments", "status", times=10_000, status=403))
     for _ in range(ATTEMPTS_MAX):
@@ -203,6 +207,9 @@ def test_a_system_that_refuses_is_asked_later_and_later_and_at_last_no_more(firm
         ATTEMPTS_MAX,
     )
     assert "/v1/comments" in dead.reason
+    assert notices(firm.folder / "huikuan.toml", as_json=True, language="en") == 1
+    (line,) = json.loads(capsys.readouterr().out)
+    assert (line["kind"], line["state"], line["recipient"]) == ("comment_ready", "dead", "rd C-1/T1")
     firm.world.faults.clear()
     firm.night()
     assert texts(firm) == []
