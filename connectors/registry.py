@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors.errors import SourceConfig
+from connectors.http.hooks import OWN, Hook
 from models.domain.trouble import Words
 from models.domain.words import catalogue
-from models.ports import Source
+from models.ports import Commenter, Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
@@ -72,6 +73,8 @@ class ConnectorInfo:
     build: Callable[..., Source]  # build(name, options, *, clock, transport=None, sleep=asyncio.sleep)
     fake: Callable[[], object] | None = None  # a scripted vendor for the conformance suite (connectors.kit.fakes)
     reads: str = "api"  # or "files" (files, and programs that give records): which conformance suite applies
+    hook: Hook = OWN  # how the vendor's webhooks are signed; OWN: by a secret of ours
+    commenter: Callable[[Any], Commenter] | None = None  # of a source as built: where it can be written back
 
 
 def option_help(system: str, option: Option, language: str) -> str:

@@ -217,6 +217,17 @@ def sinks(
     )
 
 
+@app.command(help=t("help.listen"))
+def listen(
+    config: Config = DEFAULT_CONFIG,
+    host: Annotated[str, typer.Option(help=t("option.listen_host"))] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help=t("option.listen_port"))] = 8787,
+    wait: Annotated[int, typer.Option(min=0, max=600, help=t("option.listen_wait"))] = 5,
+    handshake: Annotated[list[str] | None, typer.Option(metavar="NAME=FILE", help=t("option.handshake"))] = None,
+) -> None:
+    finish(_commands().listen(config, host=host, port=port, wait=wait, handshakes=handshake or [], language=LANGUAGE))
+
+
 @app.command(help=t("help.deploy"))
 def deploy(
     config: Config = DEFAULT_CONFIG,

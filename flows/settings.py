@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.errors import SourceConfig
@@ -22,6 +23,9 @@ from connectors.sinks.registry import kinds, meaning, sink
 from flows.environment import environment
 from flows.settings_file import PREFIX, RawConfig, Trail, read_config
 from models.domain.findings import Finding
+
+#: Characters that a secret of webhooks has at least.
+SECRET_MIN = 16
 
 
 class SettingsError(Exception):
@@ -54,6 +58,20 @@ class ConnectionSettings(BaseModel):
     model_config = ConfigDict(extra="allow")
     system: str
     projects: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+    hook_secret: SecretStr | None = Field(
+        default=None, description="what the vendor's webhooks are signed with; more than one, a line each, may be valid"
+    )
+    write_back: list[Literal["ready", "invoiced", "paid"]] = Field(
+        default_factory=list, description="write a comment on the milestones of a term when it comes so far"
+    )
+
+    @field_validator("hook_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        """A secret that can be guessed proves nothing."""
+        if secret is not None and any(len(s) < SECRET_MIN for s in secret.get_secret_value().split()):
+            raise PydanticCustomError("short_secret", "≥ {least}", {"least": SECRET_MIN})
+        return secret
 
     @property
     def options(self) -> dict[str, Any]:
@@ -91,6 +109,11 @@ class ReportSettings(_Strict):
 
     folder: str = "out"
     language: Literal["zh-CN", "en"] = "zh-CN"
+    base_link: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="address under which people see the evidence; {contract}, {term}, {record} are filled in",
+    )
 
 
 class CompanySettings(_Strict):
@@ -278,6 +301,8 @@ def _check_connection(
     if options is None:
         config.complain("CONFIG_CHOICE", (*trail, "system"), found=str(table["system"]), expected=", ".join(systems()))
         return
+    if table.get("write_back") and known(str(table["system"])).commenter is None:
+        config.complain("WRITE_BACK_NOWHERE", (*trail, "write_back"), system=str(table["system"]))
     _check_keys(config, trail, table, options, ConnectionSettings)
     for option in options.values():
         if option.required and not table.get(option.name):
@@ -337,13 +362,17 @@ def _say_what_is_wrong(config: RawConfig, problem: ValidationError) -> None:
 
 
 def _say(config: RawConfig, trail: Trail, error: Any) -> None:
-    kind, found = error["type"], "***" if "url" in trail[-1] else repr(error.get("input"))[:60]
+    kind, found = error["type"], "***" if "url" in trail[-1] or "secret" in trail[-1] else repr(error.get("input"))[:60]
     if kind == "extra_forbidden":
         _unknown(config, trail, _known_keys(trail[:-1]))
     elif kind == "missing":
         config.complain("MISSING_KEY", trail[:-1], key=trail[-1])
     elif trail[0] == "connections" and trail[-1] == "projects":
         config.complain("CONFIG_TYPE", trail, found=found, expected=_PROJECTS)
+    elif kind == "string_pattern_mismatch":
+        config.complain("CONFIG_TYPE", trail, found=found, expected="https://…")
+    elif kind == "short_secret":
+        config.complain("SECRET_SHORT", trail, least=error["ctx"]["least"])
     elif kind == "literal_error":
         config.complain("CONFIG_CHOICE", trail, found=found, expected=error["ctx"]["expected"])
     elif kind in ("greater_than_equal", "less_than_equal"):

@@ -23,7 +23,7 @@ from models.domain.findings import Finding, Place
 PREFIX = "HUIKUAN_"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Options that are secrets whatever a connector says of them.
-_SECRETS = frozenset({"client_secret", "api_key", "token", "password", "secret"})
+_SECRETS = frozenset({"client_secret", "api_key", "token", "password", "secret", "hook_secret"})
 #: URLs that carry no key by themselves, only where a password is written into them.
 _PLAIN_SCHEMES = frozenset({"mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms"})
 #: Tables with options of their own, whose values have no type that would hide them.

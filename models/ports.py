@@ -22,6 +22,22 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A milestone as the store knows it, to write something on."""
+
+    milestone_id: str  # the vendor's, as the connector made it
+    project_id: str
+    project_key: str
+    kind: str
+    url: str | None = None
+
+    @property
+    def bare_id(self) -> str:
+        """The id without the kind that some connectors put before it."""
+        return self.milestone_id.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class Reachability:
     """What `huikuan check` says of a connection."""
 
@@ -67,3 +83,16 @@ class Sink(Protocol):
 
     async def push(self, push: Push) -> Pushed:
         """Make sure the sink has it, once. Raises SourceUnavailable (later), NeedsPerson, or SourceRefused (never)."""
+
+
+class Commenter(Protocol):
+    """Writes comments into a system; made of a source that is in use. All of it raises SourceError."""
+
+    async def place(self, spot: Spot) -> str | None:
+        """Where a comment on the milestone goes, as text that is kept; None: nowhere."""
+
+    async def written(self, place: str, mark: str) -> bool:
+        """Is a comment there that holds the mark?"""
+
+    async def write(self, place: str, text: str) -> None:
+        """Write one, asking the system once: where its answer is lost, nobody knows whether it is there."""

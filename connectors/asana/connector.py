@@ -19,11 +19,13 @@ import httpx
 import orjson
 
 from connectors.asana import mapping
+from connectors.asana.comments import Comments
 from connectors.errors import BadPayload, SourceRefused
 from connectors.http.agreement import Agreed, Agreements, Fetch
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import text_or_none
+from connectors.http.hooks import ASANA
 from connectors.http.paging import Chain, Row, objects, settled, together, total_of
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -274,4 +276,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=ASANA,
+    commenter=lambda source: Comments(source.http),
 )

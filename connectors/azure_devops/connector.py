@@ -19,11 +19,13 @@ import orjson
 
 from connectors.azure_devops import mapping
 from connectors.azure_devops.boards import BATCH, PAGE, Boards, TooMany, judge, quoted
+from connectors.azure_devops.comments import Comments
 from connectors.azure_devops.mapping import Fields, States
 from connectors.errors import BadPayload, SourceConfig, SourceRefused
 from connectors.http import entra
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Credentials, Http, Missing, Policy
+from connectors.http.hooks import AZURE_DEVOPS
 from connectors.http.paging import RawPage, Row, Walk, settled, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
@@ -361,4 +363,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=AZURE_DEVOPS,
+    commenter=lambda source: Comments(source.http),
 )  # fmt: skip

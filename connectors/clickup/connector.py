@@ -20,11 +20,13 @@ import httpx
 import orjson
 
 from connectors.clickup import mapping
+from connectors.clickup.comments import Comments
 from connectors.errors import BadPayload, SourceConfig
 from connectors.http.agreement import Agreements
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import text_or_none
+from connectors.http.hooks import CLICKUP
 from connectors.http.paging import Chain, Row, objects, together
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -294,4 +296,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=CLICKUP,
+    commenter=lambda source: Comments(source.http),
 )

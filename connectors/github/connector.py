@@ -18,10 +18,12 @@ import orjson
 
 from connectors.errors import BadPayload, SourceError, SourceRefused, SourceUnavailable
 from connectors.github import mapping
+from connectors.github.comments import Comments
 from connectors.github.paging import PAGE, TaggedWalk, last_page, tagged_walk
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, Http, Missing, Policy, Send
 from connectors.http.fields import BadRow, text_or_none
+from connectors.http.hooks import GITHUB
 from connectors.http.paging import Chain, Row, objects, settled, together
 from connectors.http.source import Listing, Memory, Project, RestSource
 from connectors.http.waiting import asked_wait
@@ -381,4 +383,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=GITHUB,
+    commenter=lambda source: Comments(source.http),
 )

@@ -17,11 +17,13 @@ import httpx
 
 from connectors.errors import BadPayload, SourceRefused
 from connectors.gitlab import mapping
+from connectors.gitlab.comments import Comments
 from connectors.gitlab.issues import PAGE, Issues
 from connectors.gitlab.mapping import Detail, History
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, text_or_none
+from connectors.http.hooks import GITLAB
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -318,4 +320,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=GITLAB,
+    commenter=lambda source: Comments(source.http),
 )

@@ -191,6 +191,10 @@ class Http:
         content = None if body is None else orjson.dumps(body)
         return await self._asked(_Question(method, path, params, content, headers or {}, any_answer=any_answer))
 
+    async def tell(self, method: str, path: str, body: Json, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """Change something at the source. Asked once: where the answer is lost, the change may have been made."""
+        return await self._once(_Question(method, path, None, orjson.dumps(body), headers or {}))
+
     async def download(self, path: str) -> bytes:
         """The body of a GET as it is, where a source gives a file rather than JSON."""
         found: bytes = (await self._asked(_Question("GET", path, as_it_is=True))).body

@@ -23,10 +23,12 @@ from connectors.errors import BadPayload, SourceConfig, SourceRefused
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Missing, Policy, checked_base
 from connectors.http.fields import BadRow, instant, text_or_none
+from connectors.http.hooks import JIRA
 from connectors.http.paging import Row, objects, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.jira import mapping
+from connectors.jira.comments import Comments
 from connectors.jira.editions import Cloud, DataCenter, Edition, is_cloud
 from connectors.jira.mapping import Counts, Rules, States
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -415,4 +417,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=JIRA,
+    commenter=lambda source: Comments(source.http),
 )  # fmt: skip

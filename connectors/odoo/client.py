@@ -34,6 +34,15 @@ class Caller:
         records = [named.pop("ids")] if "ids" in named else []  # by place here, by name in JSON-2
         return await self._rpc("object", "execute_kw", [*who, model, method, records, named])
 
+    async def tell(self, model: str, method: str, ids: list[int], **named: Any) -> None:
+        """Call a method that changes something, asked once."""
+        if not self._login:
+            await self._http.tell("POST", f"/json/2/{model}/{method}", {"ids": ids, **named})
+            return
+        who = [self._database, await self._user(), self._key]
+        params = {"service": "object", "method": "execute_kw", "args": [*who, model, method, [ids], named]}
+        await self._http.tell("POST", "/jsonrpc", {"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
+
     async def rows(self, model: str, **named: Any) -> list[Row]:
         """The rows of search_read."""
         return objects(await self.call(model, "search_read", **named), f"{model}.search_read")

@@ -25,6 +25,7 @@ from connectors.http.paging import Chain, Row, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.odoo import mapping
 from connectors.odoo.client import Caller, judge
+from connectors.odoo.comments import Comments
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
 from models.domain.trouble import Words
@@ -57,23 +58,23 @@ class Odoo(RestSource):
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self._url = options.base_url.rstrip("/")
         login = options.login if options.protocol == "jsonrpc" else ""
-        self._odoo = Caller(http, database=options.database, login=login, key=options.api_key)
+        self.caller = Caller(http, database=options.database, login=login, key=options.api_key)
         self._fields: list[str] = []
         self._signs: Mapping[str, str] = {}  # project -> a sign for the ids of its milestones
         self._touched: frozenset[str] | None = None  # projects with news; None: not known
 
     async def account(self) -> str:
         """The login behind the key."""
-        context = await self._odoo.call("res.users", "context_get")
+        context = await self.caller.call("res.users", "context_get")
         uid = context.get("uid") if isinstance(context, dict) else None
         if uid is None:
             raise BadPayload("no_object", where="res.users.context_get")
-        rows = await self._odoo.rows("res.users", domain=[["id", "=", uid]], fields=["login"])
+        rows = await self.caller.rows("res.users", domain=[["id", "=", uid]], fields=["login"])
         return str(rows[0].get("login") or uid) if rows else str(uid)
 
     async def prepare(self) -> None:
         """Which fields this version has and this user may see, and which projects have news."""
-        known = await self._odoo.call(MODEL, "fields_get", attributes=["type"])
+        known = await self.caller.call(MODEL, "fields_get", attributes=["type"])
         if not isinstance(known, dict) or not all(f in known for f in mapping.NEEDED):
             raise BadPayload("no_object", where=f"{MODEL}.fields_get")
         self._fields = [f for f in (*mapping.NEEDED, *mapping.WISHED) if f in known]
@@ -137,7 +138,7 @@ class Odoo(RestSource):
         async def fetch(after: str | None) -> tuple[list[Row], str | None]:
             beyond = [["id", ">", int(after)]] if after else []
             found = {"domain": [*beyond, *domain], "fields": list(fields), "context": EVERYTHING}
-            rows = await self._odoo.rows(model, **found, limit=size, order="id")
+            rows = await self.caller.rows(model, **found, limit=size, order="id")
             if told is not None:
                 told(rows)
             return rows, str(rows[-1].get("id")) if len(rows) == size else None
@@ -219,4 +220,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    commenter=lambda source: Comments(source.caller),
 )

@@ -33,6 +33,7 @@ from connectors.http.paging import (
     total_of,
 )
 from connectors.pingcode import mapping
+from connectors.pingcode.comments import Comments
 from connectors.pingcode.memory import KnownReview, Memory, known_review
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
 from models.domain.observations import Observation, Page, Rejected
@@ -119,7 +120,7 @@ class PingCode:
     ) -> None:
         self.name, self.options, self._clock = name, options, clock
         self._items = mapping.Items(name, mapping.Meaning(options.done_states, options.accepted_states))
-        self._http = Http(
+        self.http = Http(
             options.base_url,
             Bearer(self._token, clock),
             clock=clock,
@@ -132,11 +133,11 @@ class PingCode:
         self._flavour = "" if options.api_flavour == "auto" else options.api_flavour
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
+        await self.http.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._http.__aexit__(*exc)
+        await self.http.__aexit__(*exc)
 
     async def _token(self, send: Send) -> Token:
         """Client credentials, by GET as the vendor wants it; `expires_in` is the moment of expiry."""
@@ -152,16 +153,16 @@ class PingCode:
         """`/v1/pjm` or `/v1/project`, found out once."""
         if not self._flavour:
             try:
-                await self._http.get("/v1/pjm/projects", {"page_size": 1})
+                await self.http.get("/v1/pjm/projects", {"page_size": 1})
                 self._flavour = "pjm"
             except Missing:
-                await self._http.get("/v1/project/projects", {"page_size": 1})
+                await self.http.get("/v1/project/projects", {"page_size": 1})
                 self._flavour = "project"
         return f"/v1/{self._flavour}"
 
     def _walk(self, path: str, params: Mapping[str, Any]) -> Walk:
         async def fetch(number: int, size: int) -> RawPage:
-            body = await self._http.get(path, {**params, "page_index": number, "page_size": size})
+            body = await self.http.get(path, {**params, "page_index": number, "page_size": size})
             return _raw_page(body, path, number)
 
         return Walk(fetch, PAGE, "id", self.options.concurrency)
@@ -169,7 +170,7 @@ class PingCode:
     def _search(self, path: str, payload: Mapping[str, Any]) -> Walk:
         async def fetch(number: int, size: int) -> RawPage:
             asked = {"mode": "query", "payload": {**payload, "page_index": number, "page_size": size}}
-            return _raw_page(await self._http.post(path, asked), path, number)
+            return _raw_page(await self.http.post(path, asked), path, number)
 
         return Walk(fetch, PAGE, "id", self.options.concurrency)
 
@@ -196,7 +197,7 @@ class PingCode:
         projects = [p for p in await self._projects(()) if not p.get("is_deleted")]
         missing: tuple[str, ...] = ()
         try:
-            team = await self._http.get("/v1/directory/team")
+            team = await self.http.get("/v1/directory/team")
             account = str(team.get("name", "?")) if isinstance(team, dict) else "?"
         except SourceRefused:
             account, missing = "?", ("pcp:read:global:team",)
@@ -205,7 +206,7 @@ class PingCode:
         return Reachability(
             account,
             len(projects),
-            rate_left=self._http.rate_left,
+            rate_left=self.http.rate_left,
             missing=missing,
             notes=notes,
             facts={"api": self._flavour},
@@ -402,7 +403,7 @@ class PingCode:
     async def _once_more(self, item: str, work: _Pull) -> Page:
         """An item that did not change, but whose review did."""
         try:
-            row = await self._http.get(f"/v1/{self._flavour}/work_items/{item}", BOTH)
+            row = await self.http.get(f"/v1/{self._flavour}/work_items/{item}", BOTH)
         except Missing:
             return Page(())
         if not isinstance(row, dict):
@@ -441,7 +442,7 @@ class PingCode:
         return Page(tuple(good), tuple(bad), seen=len(rows))
 
     async def _measured(self, project: Row) -> Page:
-        counts = await self._http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
+        counts = await self.http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
         try:
             return Page((mapping.progress(self.name, project, counts),), seen=1)
         except BadRow as problem:
@@ -532,4 +533,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    commenter=lambda source: Comments(source.http),
 )

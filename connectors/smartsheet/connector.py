@@ -21,12 +21,14 @@ from connectors.errors import BadPayload, SourceError, SourceRefused, SourceUnav
 from connectors.http.budget import Budget, Sleep
 from connectors.http.client import ApiKey, Http, Json, Policy
 from connectors.http.fields import BadRow, instant, text_or_none
+from connectors.http.hooks import SMARTSHEET
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.http.waiting import asked_wait
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from connectors.smartsheet import mapping
+from connectors.smartsheet.comments import Comments
 from connectors.smartsheet.mapping import Columns, Rules
 from models.domain.observations import Observation
 from models.ports import Reachability
@@ -332,4 +334,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=SMARTSHEET,
+    commenter=lambda source: Comments(source.http),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from flows.commands.admin import (
     init,
 )
 from flows.commands.contract_import import import_contracts
+from flows.commands.listening import listen
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
 from flows.commands.reading import evaluate, explain, forecast, ready
@@ -50,6 +51,7 @@ __all__ = [
     "import_payments",
     "init",
     "intervene",
+    "listen",
     "notices",
     "plan",
     "promise",

@@ -134,6 +134,7 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
         "files": [p.name for p in outcome.files],
         "notices": dict(outcome.notices),
         "pushes": dict(outcome.pushes),
+        "written_back": dict(outcome.written_back),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
 from flows import wiring
 from flows.commands.shared import Stop, command, day_of, out, print_json, settings, table
@@ -163,8 +164,10 @@ def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) 
     store = wiring.the_store(settings(config))
     if retry:
         from flows.steps.notify import revive
+        from flows.steps.write_back import revive_comments
 
         revive(store, wiring.epoch_now())
+        revive_comments(store, wiring.epoch_now())
     with store.read() as connection:
         rows = fetch(
             connection,
@@ -181,7 +184,7 @@ def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) 
             "error": error,
         }
         for k, r, who, draft, n, made, sent, dead, error in rows
-    ]
+    ] + _dead_comments(store)
     if as_json:
         print_json(entries)
     elif not entries:
@@ -193,6 +196,24 @@ def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) 
         ]
         table(say("cli.title.notices", language), heads, [tuple(e.values()) for e in entries])
     return 1 if any(e["state"] == "dead" for e in entries) else 0
+
+
+def _dead_comments(store: Store) -> list[dict[str, object]]:
+    """Comments that no system took, as lines among the notices."""
+    from flows.steps.write_back import dead_comments
+
+    return [
+        {
+            "kind": f"comment_{c.stage}",
+            "role": "project",
+            "recipient": f"{c.connection} {c.contract}/{c.term}",
+            "state": "dead",
+            "attempts": c.attempts,
+            "created": _utc(c.created_at),
+            "error": c.reason,
+        }
+        for c in dead_comments(store)
+    ]
 
 
 def _state(draft: bool, sent: int | None, dead: int | None) -> str:  # noqa: FBT001 - a row's columns

@@ -563,6 +563,49 @@ pushes = Table(
     Index("ix_pushes_state", "state", "next_at"),
 )
 
+#: What a webhook hints at and no pull has looked at yet; `project` is empty where the whole connection is meant.
+hook_hints = Table(
+    "hook_hints",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("mark", String(36), nullable=False),  # another one with each hint: one that comes during a pull stays
+    Column("received_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+)
+
+#: Deliveries of webhooks that were let in: a second one of the same key is refused while `until` has not come.
+hook_deliveries = Table(
+    "hook_deliveries",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("until", BigInteger, nullable=False, index=True),
+)
+
+#: Comments owed to milestones, once for each record, stage and milestone. `place` is written down
+#: before the vendor is asked: where its answer was lost, we look there for ours before writing again.
+comments = Table(
+    "comments",
+    metadata,
+    Column("key", String(36), primary_key=True),
+    Column("record_id", String(36), ForeignKey("ready_records.record_id"), nullable=False),
+    Column("kind", String(10), nullable=False),  # ready, invoiced, paid
+    Column("connection", Text, nullable=False),
+    Column("milestone_id", Id, ForeignKey("milestones.id"), nullable=False),
+    Column("place", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("claimed_by", String(36)),
+    Column("claimed_until", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("dead_at", BigInteger),
+    Column("last_error", Text),
+    UniqueConstraint("record_id", "kind", "milestone_id"),
+    Index("ix_comments_due", "sent_at", "dead_at", "next_attempt_at"),
+)
+
 runs = Table(
     "runs",
     metadata,
