@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import bulk_insert, fetch
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, no_such_term, out, print_json, settings, table
 from flows.steps.bind import resolve
 from flows.steps.contracts import stored_contract
 from flows.steps.evaluation.columns import day_number
@@ -104,14 +104,19 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
     with store.begin() as connection:
         known = stored_contract(connection, contract)
         if known is None:
-            raise Stop(say("cli.no_such_contract", language, which=contract))
+            raise no_such_term(connection, contract, language)
         names = {n for t in known.terms for n in event_names(t.when)}
         names |= {f"approved:{n.role}" for t in known.terms for n in walk(t.when) if isinstance(n, Approved)}
         if event not in names:
             raise Stop(
                 say("cli.unknown_event", language, event=event, known=closest(event, names) or ", ".join(sorted(names)))
             )
-        when = day_number(day_of(day, wiring.today(loaded)))
+        today = wiring.today(loaded)
+        if day_of(day, today) > today:
+            raise Stop(
+                say("cli.in_future", language, day=day, today=today), say("cli.in_future_todo", language, event=event)
+            )
+        when = day_number(day_of(day, today))
         contract_id = fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": contract})[0][0]
         key = str(uuid.uuid5(NAMESPACE, f"fact\x1f{contract}\x1f{event}\x1f{when}\x1f{value}"))
         row = (key, contract_id, event, when, value, by, "recorded", _now())
@@ -133,7 +138,7 @@ def intervene(config: Path, kind: str, which: str, by: str, reason: str, languag
             {"n": number, "t": term},
         )
         if not found:
-            raise Stop(say("cli.no_such_contract", language, which=which))
+            raise no_such_term(connection, which, language)
         now = _now()
         row = (str(uuid.uuid4()), *found[0], kind, by, reason, day_number(wiring.today(loaded)), now)
         bulk_insert(

@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from connectors.calendars import calendar_specs
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_findings, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, no_such_term, out, print_findings, print_json, settings, table
 from flows.steps.evaluation.columns import NEVER, day_number
 from flows.steps.report import board
 from models.domain.money import amount_text, minor_digits
@@ -76,8 +76,8 @@ def explain(which: str, config: Path, *, as_of: str | None, as_json: bool, langu
     number, _, term = which.partition("/")
     with wiring.the_store(loaded).begin() as connection:
         found = explain_terms(connection, number, term or None, day, calendar_specs)
-    if not found:
-        raise Stop(say("cli.no_such_contract", language, which=which))
+        if not found:
+            raise no_such_term(connection, which, language)
     if as_json:
         print_json([asdict(f) for f in found])
         return 0
