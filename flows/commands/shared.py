@@ -25,6 +25,7 @@ from models.records.reading import closest
 
 F = TypeVar("F", bound=Callable[..., int])
 
+CODE = 18  # characters: numbers, dates and amounts of a column that are shorter are never cut in two
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
@@ -142,8 +143,10 @@ def table(
 ) -> None:
     """A table; columns are (heading, justify). Cells are plain text: markup from outside stays inert."""
     grid = Table(title=title, title_justify="left", header_style="bold")
-    for heading, justify in columns:
-        grid.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        grid.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for position, (heading, justify) in enumerate(columns):
+        whole = all(len(row[position]) <= CODE and (justify == "right" or " " not in row[position]) for row in cells)
+        grid.add_column(heading, justify=justify, overflow="fold", no_wrap=whole)  # type: ignore[arg-type]
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)

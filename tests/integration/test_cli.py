@@ -301,3 +301,24 @@ def test_check_tries_the_notify_urls_without_telling_them(tmp_path: Path) -> Non
     assert "NOTIFY_URL" in shown.stdout
     assert "t0p-s3cr3t" not in shown.stdout + shown.stderr
     assert huikuan("check", cwd=tmp_path, NOTIFY="json://127.0.0.1:9/x").returncode == 0
+
+
+def test_explain_says_how_the_milestone_stands_that_is_waited_for(firm) -> None:
+    huikuan("sync", cwd=firm.folder)
+    milestone = firm.world.find("M1")
+    assert "field of the source" in huikuan("explain", "C-1", cwd=firm.folder).stdout
+    firm.world.move(milestone, "进行中", firm.at(date(2026, 11, 19)), "李强")
+    huikuan("sync", "--full", cwd=firm.folder)
+    shown = huikuan("explain", "C-1", cwd=firm.folder).stdout
+    assert "M1 stands at 进行中" in shown
+    assert "M1 的状态是 进行中" in huikuan("explain", "C-1", cwd=firm.folder, language="zh-CN").stdout
+    wrong = huikuan("explain", "C-2", cwd=firm.folder)
+    assert (wrong.returncode, "C-1" in wrong.stderr) == (2, True)
+
+
+def test_an_event_of_the_future_is_not_recorded(firm) -> None:
+    huikuan("sync", cwd=firm.folder)
+    shown = huikuan("record", "C-1", "second", "2099-01-01", "--by", "Li", cwd=firm.folder)
+    assert shown.returncode == 2
+    assert "has not come yet" in shown.stderr
+    assert "2026-13-01 cannot be read" in huikuan("ready", "--as-of", "2026-13-01", cwd=firm.folder).stderr
