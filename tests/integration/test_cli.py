@@ -1,4 +1,4 @@
-"""The commands as a user types them: in a process of their own, exit codes, JSON on standard output only."""
+"""The commands as a user types them: in processes of their own, exit codes, JSON on standard output only."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.commands import run_command
 from tests.fakes.company import company
 
 ROOT = Path(__file__).parents[2]
@@ -20,9 +21,7 @@ ROOT = Path(__file__).parents[2]
 def huikuan(*arguments: str, cwd: Path, language: str = "en", **environment: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HUIKUAN_", "PREFECT_", "LC_", "LANG"))}
     env |= {"PYTHONPATH": str(ROOT), "HUIKUAN_LANGUAGE": language, "COLUMNS": "200", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=110
-    )
+    return run_command(*arguments, cwd=cwd, env=env)
 
 
 @pytest.fixture
