@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -321,3 +322,31 @@ def test_an_event_of_the_future_is_not_recorded(firm) -> None:
     assert shown.returncode == 2
     assert "has not come yet" in shown.stderr
     assert "2026-13-01 cannot be read" in huikuan("ready", "--as-of", "2026-13-01", cwd=firm.folder).stderr
+
+
+def test_the_page_names_every_key_that_json_prints(firm) -> None:
+    """docs/commands.md, against what the commands print about a company with something in every list."""
+    firm.contract("C-2", first="nowhere")
+    case = ROOT / "tests" / "golden" / "late_document" / "case.yaml"
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("## JSON")[1].splitlines()
+    printed = {}
+    for line in ("sync", "ready", "explain C-1", "bind", "forecast", "check", f"evaluate {case}", "connectors list"):
+        words = line.split()
+        printed[" ".join(words[: 2 if words[0] == "connectors" else 1])] = json.loads(
+            huikuan(*words, "--json", cwd=firm.folder).stdout
+        )
+    for name, body in printed.items():
+        (row,) = (r for r in page if r.startswith(f"| `{name}` |"))
+        assert body, name
+        told = set(re.findall(r"\w+", row))
+        assert _keys(body) <= told, f"{name}: {sorted(_keys(body) - told)} are not on the page"
+
+
+def _keys(body: object, depth: int = 0) -> set[str]:
+    """The names of keys; not those below `values` and `facts`, and not the names of terms."""
+    if isinstance(body, list):
+        return set[str]().union(*(_keys(x, depth) for x in body))
+    if not isinstance(body, dict) or depth > 1:
+        return set()
+    inner = (_keys(v, depth + 1) for k, v in body.items() if k not in ("values", "facts", "terms", "totals", "notices"))
+    return set(body).union(*inner)
