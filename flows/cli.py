@@ -460,7 +460,7 @@ def _teach(group: typer.Typer, prefix: str = "") -> None:
     """Every command's help ends with what a user would type."""
     group.info.cls = SpokenGroup
     for command in group.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "")
+        name = str(command.name or getattr(command.callback, "__name__", ""))
         command.cls = SpokenCommand
         examples = catalogue(LANGUAGE).get(f"cli.example.{prefix}{name.replace('-', '_')}")
         if examples:
