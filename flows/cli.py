@@ -6,14 +6,16 @@ Exit codes: 0 done; 1 done, and something waits for a person; 2 could not run; 3
 from __future__ import annotations
 
 import locale
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from flows.environment import be_quiet, environment
-from models.domain.words import say
+from models.domain.words import catalogue, say
 
 
 def ui_language() -> str:
@@ -444,6 +446,59 @@ def guarantees(
     finish(
         _commands().guarantees(config, contract, code, given, taken=taken, as_of=as_of, as_json=json, language=LANGUAGE)
     )
+
+
+#: What the library says in English on every page of help.
+HEADINGS = {
+    "usage": r"^Usage:",
+    "options": r"^Options:",
+    "arguments": r"^Arguments:",
+    "commands": r"^Commands:",
+    "help": r"Show this message and exit\.",
+    "default": r"\[default:\s+",
+    "required": r"\[required\]",
+}
+
+
+def _spoken(text: str) -> str:
+    """A page of help in the user's language."""
+    for key, pattern in HEADINGS.items():
+        text = re.sub(pattern, t(f"heading.{key}"), text, flags=re.MULTILINE)
+    return text
+
+
+class SpokenCommand(TyperCommand):
+    """A command whose help is in the user's language throughout."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The page."""
+        return super().get_help(ctx) if LANGUAGE == "en" else _spoken(super().get_help(ctx))
+
+
+class SpokenGroup(TyperGroup):
+    """The same for a group of commands."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The page."""
+        return super().get_help(ctx) if LANGUAGE == "en" else _spoken(super().get_help(ctx))
+
+
+def _teach(group: typer.Typer, prefix: str = "") -> None:
+    """Every command's help ends with what a user would type."""
+    group.info.cls = SpokenGroup
+    for command in group.registered_commands:
+        name = str(command.name or getattr(command.callback, "__name__", ""))
+        command.cls = SpokenCommand
+        examples = catalogue(LANGUAGE).get(f"cli.example.{prefix}{name.replace('-', '_')}")
+        if examples:
+            shown = "\n".join(f"  {line}" for line in examples.splitlines())
+            command.help = f"{command.help}\n\n\b\n{t('heading.examples')}\n{shown}"
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        _teach(inner.typer_instance, f"{inner.name}_")
+
+
+_teach(app)
 
 
 def main() -> None:

@@ -50,7 +50,13 @@ OVERLAP = {"project": timedelta(minutes=10), "pjm": timedelta(hours=48)}
 ROUNDING = {"project": timedelta(0), "pjm": timedelta(days=1)}
 PLANNED = ("waterfall", "hybrid")  # the kinds of project that have milestones and phases
 PHASE_NAMES = ("阶段", "phase", "stage")
-KINDS = ("milestone", "phase", "sprint", "release")
+KINDS = ("milestone", "phase", "sprint", "release", "deliverable")
+#: What is read whole each time: path, filter, and how a row is read.
+PLANS: Mapping[str, tuple[str, Mapping[str, str], mapping.Build]] = {
+    "sprint": ("projects/{}/sprints", {}, mapping.sprint),
+    "release": ("projects/{}/versions", {}, mapping.release),
+    "deliverable": ("deliverables", {"project_id": "{}"}, mapping.deliverable),
+}
 FLAVOURS = ("auto", "project", "pjm")
 BOTH = {"include_deleted": "true", "include_archived": "true"}
 
@@ -411,23 +417,29 @@ class PingCode:
         again = _Pull(work.projects, work.memory, None, work.reviewed)
         return await self._observed([row], list(work.projects), again)
 
-    # --- sprints, releases, progress ---
+    # --- sprints, releases, deliverables, progress ---
 
     async def _plans(self, work: _Pull) -> AsyncIterator[Page]:
-        """Sprints, releases and project progress, where wanted; short lists, read whole each time."""
-        lists = {"sprint": ("sprints", mapping.sprint), "release": ("versions", mapping.release)}
-        wanted = [lists[k] for k in self.options.milestones if k in lists]
+        """Sprints, releases, deliverables and project progress, where wanted; short lists, read whole each time."""
         for some in _batches(list(work.projects.values()), self.options.concurrency * 4):
-            for page in await together([self._plan(p, path, build, work) for p in some for path, build in wanted]):
+            lists = [self._plan(p, kind, work) for p in some for kind in PLANS if self._has(p, kind)]
+            for page in await together(lists):
                 yield page
             if self.options.progress:
                 for page in await together([self._measured(p) for p in some]):
                     yield page
 
-    async def _plan(self, project: Row, path: str, build: mapping.Build, work: _Pull) -> Page:
-        url = f"/v1/{self._flavour}/projects/{project['id']}/{path}"
+    def _has(self, project: Row, kind: str) -> bool:
+        """Is this list wanted, and does this kind of project have it?"""
+        return kind in self.options.milestones and (kind != "deliverable" or project.get("type") in PLANNED)
+
+    async def _plan(self, project: Row, kind: str, work: _Pull) -> Page:
+        path, params, build = PLANS[kind]
+        url = f"/v1/{self._flavour}/{path.format(project['id'])}"
         try:
-            rows, whole = await settled(lambda: self._walk(url, {}))
+            rows, whole = await settled(
+                lambda: self._walk(url, {k: v.format(project["id"]) for k, v in params.items()})
+            )
         except Missing:
             return Page(())  # this kind of project has none
         if not whole:
@@ -436,6 +448,8 @@ class PingCode:
         bad: list[Rejected] = []
         for row in rows:
             try:
+                if params and need_text(need_mapping(row, "project"), "id", "project.id") != project["id"]:
+                    continue  # the filter was ignored
                 good.append(build(self.name, row, project))
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
@@ -514,7 +528,7 @@ CONNECTOR = ConnectorInfo(
         Option("client_id", required=True, help="of the application in the admin console"),
         Option("client_secret", required=True, secret=True, help="of the application; read scopes are enough"),
         Option("api_flavour", default="auto", help="auto, project (older, private installations) or pjm"),
-        Option("milestones", default=("milestone", "phase"), help="milestone, phase, sprint, release"),
+        Option("milestones", default=("milestone", "phase"), help="milestone, phase, sprint, release, deliverable"),
         Option(
             "type_names",
             default=("里程碑", "阶段", "Milestone", "Phase"),

@@ -271,6 +271,27 @@ def release(connection: str, row: Row, project: Row) -> Observation:
     )  # fmt: skip
 
 
+def deliverable(connection: str, row: Row, project: Row) -> Observation:
+    """A document that a milestone owes: done once it has content. Who put it there, and when, is not told:
+    the last change of the row stands in for the day, and a later one moves nothing.
+    """
+    if "content" not in row:
+        raise BadRow("PROOF_FIELD_MISSING", field="content")
+    content = row["content"]
+    if content is not None and not isinstance(content, dict):
+        raise wrong_type("content", content, "an object or null")
+    there = bool(content)
+    seen = _plan(
+        connection, row, project, "deliverable", text_or_none(row, "content_type") or "–",
+        done=there,
+        done_at=seconds(row, "updated_at") if there else None,
+        date_provenance=_date_from(done=there, stated=False),
+    )  # fmt: skip
+    link = content.get("href") or content.get("url") if isinstance(content, dict) else None
+    web = link if isinstance(link, str) and link.startswith(("https://", "http://")) else None
+    return seen._replace(url=web, deleted=flag(row, "is_deleted"), archived=flag(row, "is_archived"))
+
+
 def _basis_points(value: object) -> int:
     """Percent as the source wrote it, exactly; 33.33 is 3333."""
     if isinstance(value, bool) or not isinstance(value, int | float):

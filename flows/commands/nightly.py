@@ -187,7 +187,8 @@ def _connections(report: NightReport, language: str) -> None:
         )
         for c in report.connections
     ]
-    table(say("cli.title.connections", language), heads, rows)
+    if rows:
+        table(say("cli.title.connections", language), heads, rows)
 
 
 def show_ready(report: NightReport, language: str) -> None:
