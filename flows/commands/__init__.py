@@ -16,7 +16,6 @@ from flows.commands.people import bind, go_live, import_documents, intervene, no
 from flows.commands.reading import evaluate, explain, forecast, ready
 from flows.commands.receivable import (
     ageing,
-    allocate,
     guarantees,
     import_invoices,
     import_payments,
@@ -24,6 +23,7 @@ from flows.commands.receivable import (
     promise,
     remind,
 )
+from flows.commands.waiting_money import allocate
 
 __all__ = [
     "ageing",

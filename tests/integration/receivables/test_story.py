@@ -14,8 +14,8 @@ import pytest
 
 from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.agreements import add_promise, find_term
+from flows.steps.receivables.bank_money import confirm, waiting_money
 from flows.steps.receivables.columns import ageing_table
-from flows.steps.receivables.payments import confirm, waiting_money
 from flows.steps.receivables.standing import open_terms
 from models.domain.receivables.agreements import Promise
 from tests.fakes.company import Company, company
