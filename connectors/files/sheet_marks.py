@@ -45,7 +45,8 @@ def sheet_marks(data: bytes, file: str, sheet: str) -> Marks:
     from lxml import etree
 
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True)
-    path = str(book[sheet]._worksheet_path)  # noqa: SLF001 - openpyxl tells nothing of rows while streaming
+    page: Any = book[sheet]
+    path = str(page._worksheet_path)  # noqa: SLF001 - openpyxl tells nothing of rows while streaming
     book.close()
     formulas: dict[tuple[int, int], str] = {}
     hidden: set[int] = set()
@@ -76,5 +77,5 @@ def _row(row: Any, formulas: dict[tuple[int, int], str], hidden: set[int]) -> No
 def _merged(reference: str) -> Merged:
     from openpyxl.utils.cell import range_boundaries
 
-    left, top, right, bottom = range_boundaries(reference)
-    return Merged(reference, int(top), int(bottom), int(left), int(right))
+    left, top, right, bottom = (int(n or 1) for n in range_boundaries(reference))
+    return Merged(reference, top, bottom, left, right)

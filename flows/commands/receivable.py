@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_findings, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, err, out, print_findings, print_json, settings, table
 from flows.commands.waiting_money import micros, refusals, said_money, show_waiting, waiting_json
 from models.domain.findings import Finding, Severity
 from models.domain.money import amount_text, minor_digits, to_minor
@@ -86,14 +86,15 @@ def ageing(config: Path, by: str, *, as_of: str | None, as_json: bool, language:
     """Who owes what since when, by customer, contract, manager or currency, in buckets of overdue days."""
     from flows.steps.evaluation.columns import day_number
     from flows.steps.receivables.columns import ageing_table
-    from flows.steps.receivables.standing import numbers, open_terms
+    from flows.steps.receivables.standing import changed_since, numbers, open_terms
 
     if by not in ("customer", "contract", "manager", "currency"):
         raise Stop(say("cli.ageing_by", language, found=by))
     loaded = settings(config)
     day = day_number(day_of(as_of, wiring.today(loaded)))
     with wiring.the_store(loaded).read() as connection:
-        found = ageing_table(open_terms(connection, day), day, (by,))
+        found = ageing_table(open_terms(connection, day, undated=True), day, (by,))
+        changed = changed_since(connection)
         names = numbers(connection) if by == "contract" else {}
     rows = [
         (names.get(row[by], row[by]) if by == "contract" else row[by], row["currency"], row["label"], row["bucket"], int(row["open"]), int(row["terms"]))
@@ -104,10 +105,14 @@ def ageing(config: Path, by: str, *, as_of: str | None, as_json: bool, language:
         print_json([{by: w, "currency": c, "bucket": b, "open": amount_text(o, minor_digits(c)), "terms": n} for w, c, b, _, o, n in rows])  # fmt: skip
     elif rows:
         heads = [(say(f"cli.column.{k}", language), j) for k, j in ((f"by_{by}", "left"), ("bucket", "left"), ("open", "right"), ("terms", "right"))]  # fmt: skip
-        shown = [(w, say("cli.not_due", language) if b == "not_due" else b, said_money(o, c), n) for w, c, b, _, o, n in rows]  # fmt: skip
-        table(say("cli.title.ageing", language), heads, shown)
+        named = {b: say(f"cli.{b}", language) for b in ("not_due", "no_due_date")}
+        table(say("cli.title.ageing", language), heads, [(w, named.get(b, b), said_money(o, c), n) for w, c, b, _, o, n in rows])  # fmt: skip
+        sums = {c: sum(r[4] for r in rows if r[1] == c) for c in sorted({r[1] for r in rows})}
+        out.print(say("cli.open_in_all", language, sums=", ".join(said_money(o, c) for c, o in sums.items())))
     else:
         out.print(say("cli.nothing_open", language))
+    if changed:
+        err.print(say("cli.stale", language, n=changed))
     return 0
 
 
