@@ -55,24 +55,26 @@ def import_payments(
     config: Path, file: Path, *, currency: str | None, as_of: str | None, as_json: bool, language: str
 ) -> int:
     """Bank statements and lists of payments; what cannot be read or allocated waits for a person."""
+    from flows.steps.receivables.claims import term_claims
     from flows.steps.receivables.payments import import_payments as run
 
     loaded = settings(config)
     today = day_of(as_of, wiring.today(loaded))
     with wiring.the_store(loaded).begin() as connection:
         outcome = run(connection, _file(file, language), today, micros(), str(uuid.uuid4()), currency)
+        names = {t: f"{c.contract}/{c.term}" for t, c in term_claims(connection).items()} if outcome.waiting else {}
     errors = any(f.severity is Severity.ERROR for f in outcome.findings)
     counts = {n: getattr(outcome, n) for n in ("rows", "new", "booked", "passed_over")}
     if as_json:
         body = {
             "findings": _findings(outcome.findings, language),
-            "waiting": [waiting_json(w) for w in outcome.waiting],
+            "waiting": [waiting_json(w, names) for w in outcome.waiting],
         }
         print_json(counts | body)
     else:
         print_findings(outcome.findings, language)
         out.print(say("cli.payments_imported", language, waiting=len(outcome.waiting), **counts))
-        show_waiting(outcome.waiting, language)
+        show_waiting(outcome.waiting, language, names)
     if errors and not outcome.rows:
         return 2
     return 1 if errors or outcome.waiting else 0

@@ -14,9 +14,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.agreements import add_promise, find_term
-from flows.steps.receivables.bank_money import confirm, set_aside, waiting_money
+from flows.steps.receivables.bank_money import confirm, returned, set_aside, undo, waiting_money
 from flows.steps.receivables.columns import ageing_table
 from flows.steps.receivables.standing import open_terms
 from models.domain.receivables.agreements import Promise
@@ -267,8 +268,14 @@ def test_the_money_is_the_same_on_postgresql(tmp_path: Path, url: str) -> None:
             for day in (d for d in nights(7) if d <= date(2025, 10, 20) and d in script):
                 script[day]()
                 firm.night(day=day, write_reports=lambda _report: ())
+            with firm.store.begin() as connection:  # a person's second thoughts: the bill bounced, the money was for T3
+                lines = dict(fetch(connection, "SELECT reference || ' ' || method, id FROM bank_lines"))
+                returned(connection, lines[f"{BLUE_3} 银行承兑汇票"], date(2025, 10, 20), "拒付", "Wang", desk.now())
+                undo(connection, lines["货款 "], "not T2", "Wang", desk.now())
+                set_aside(connection, lines["货款 "], "rent", "Wang", desk.now())
+            firm.night(day=date(2025, 10, 21), write_reports=lambda _report: ())
             with firm.store.read() as connection:
-                terms = open_terms(connection, day_number(date(2025, 10, 20)))
+                terms = open_terms(connection, day_number(date(2025, 10, 21)))
             stories.append(
                 (
                     firm.records(),
@@ -278,3 +285,4 @@ def test_the_money_is_the_same_on_postgresql(tmp_path: Path, url: str) -> None:
                 )
             )
     assert stories[0] == stories[1]
+    assert stories[1][1] == [5_000_000]  # 20,000.00 bounced, 30,000.00 taken back
