@@ -313,11 +313,31 @@ def allocate(
     line: Annotated[int | None, typer.Argument(help=t("option.line"))] = None,
     which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
     amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    counts_as: Annotated[str | None, typer.Option(help=t("option.counts_as"))] = None,
+    aside: Annotated[str | None, typer.Option(help=t("option.aside"), metavar="REASON")] = None,
+    undo: Annotated[str | None, typer.Option(help=t("option.undo"), metavar="REASON")] = None,
+    returned: Annotated[str | None, typer.Option(help=t("option.money_returned"), metavar="YYYY-MM-DD")] = None,
+    reason: Annotated[str | None, typer.Option(help=t("option.returned_reason"))] = None,
     by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
-    finish(_commands().allocate(config, line, which, amount, by, as_json=json, language=LANGUAGE))
+    finish(
+        _commands().allocate(
+            config,
+            line,
+            which,
+            amount,
+            by,
+            counts_as=counts_as,
+            aside=aside,
+            undo=undo,
+            returned=returned,
+            reason=reason,
+            as_json=json,
+            language=LANGUAGE,
+        )
+    )
 
 
 Today = Annotated[str | None, typer.Option("--day", help=t("option.day"), metavar="YYYY-MM-DD")]

@@ -17,7 +17,6 @@ from flows.commands.people import bind, go_live, import_documents, intervene, no
 from flows.commands.reading import evaluate, explain, forecast, ready
 from flows.commands.receivable import (
     ageing,
-    allocate,
     guarantees,
     import_invoices,
     import_payments,
@@ -26,6 +25,7 @@ from flows.commands.receivable import (
     remind,
 )
 from flows.commands.sinks import sinks
+from flows.commands.waiting_money import allocate
 
 __all__ = [
     "ageing",

@@ -241,6 +241,7 @@ invoices = Table(
     Column("received_day", Integer),
     Column("gross", BigInteger),
     Column("cancelled_day", Integer),
+    Column("kind", String(8)),  # special, general; none: not said
     _recorded(),
     Index("ix_invoices_contract_id", "contract_id"),
 )
@@ -256,8 +257,10 @@ receipts = Table(
     Column("gross", BigInteger, nullable=False),
     Column("method", Text, nullable=False),
     Column("maturity_day", Integer),
+    Column("reverses", Id),  # a receipt that this one, with the same sum below zero, takes back
     _recorded(),
     Index("ix_receipts_contract_id", "contract_id"),
+    Index("uq_receipts_reverses", "reverses", unique=True),
 )
 
 #: Red invoices, credit notes and cancellations: so much less is owed on an invoice from `day` on.
@@ -293,7 +296,21 @@ bank_lines = Table(
     Column("method", Text, nullable=False),
     Column("maturity_day", Integer),
     Column("source", Text, nullable=False),  # the file it came in, and where
+    Column("bank_id", Text),  # the bank's own reference
     _recorded(),
+)
+
+#: Set aside: money that pays no term (rent, a bill that bounced), or the same money once more. The last word stands.
+line_notes = Table(
+    "line_notes",
+    metadata,
+    _id(),
+    Column("bank_line_id", Id, ForeignKey("bank_lines.id"), nullable=False),
+    Column("kind", String(8), nullable=False),  # aside, back
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    _recorded(),
+    Index("ix_line_notes_bank_line_id", "bank_line_id"),
 )
 
 #: Which part of a bank line a receipt of a term is. A receipt without one was recorded by itself.
@@ -305,6 +322,7 @@ allocations = Table(
     Column("bank_line_id", Id, ForeignKey("bank_lines.id"), nullable=False),
     Column("why", Text, nullable=False),  # what spoke for it: reference_and_amount, …, or confirmed
     Column("by", Text, nullable=False),
+    Column("minor", BigInteger),  # of the bank line, where its currency is not the receipt's
     _recorded(),
     Index("ix_allocations_bank_line_id", "bank_line_id"),
 )

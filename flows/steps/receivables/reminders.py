@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import as_date, day_number
 from flows.steps.receivables.agreements import PromiseLine, Touch, add_touches, promises, terms_by_name
+from flows.steps.receivables.clocks import clock_findings
 from flows.steps.receivables.columns import OpenTerms, reminders_due
 from flows.steps.receivables.guarantees import guarantee_findings
 from flows.steps.receivables.standing import numbers, open_terms
@@ -144,7 +145,7 @@ def follow(connection: Connection, as_of: date, recorded_at: int, *, dry_run: bo
     drafted, findings = 0, guarantee_findings(connection, as_of)
     if live or broken:  # else nobody asks what is open, and a night with much of it stays short
         terms = open_terms(connection, day_number(as_of))
-        findings = [*_broken(broken, _names(connection, terms)), *findings]
+        findings = [*_broken(broken, _names(connection, terms)), *clock_findings(connection, terms, as_of), *findings]
         if live and not dry_run:
             drafted = _draft(connection, owed(connection, terms, as_of), as_of, recorded_at)
     return Followed(drafted, tuple(findings))

@@ -62,14 +62,18 @@ class _Rows:
     open: list[int] = field(default_factory=list)
 
 
-def open_terms(connection: Connection, as_of: int) -> OpenTerms:
-    """What is open on a day, by the decisions of the last night up to it."""
+def open_terms(connection: Connection, as_of: int, *, undated: bool = False) -> OpenTerms:
+    """What is open on a day, by the decisions of the last night up to it.
+
+    `undated`: also what was invoiced and has no due date, because nobody knows when the invoice arrived.
+    """
     rows, customers, currencies, managers = _Rows(), _Codes(), _Codes(), _Codes("")
     for contract, customer, currency, manager, body in _bodies(connection, as_of):
         who = customers(customer), currencies(currency), managers(manager or "")
         for term in orjson.loads(body):
             sum_ = term[OUTSTANDING] if term[STATUS] != "ready" else term[GROSS]
-            if term[DUE] < NEVER and term[STATUS] in OWING and sum_ > 0:
+            dated = term[DUE] < NEVER or (undated and term[STATUS] != "ready")
+            if dated and term[STATUS] in OWING and sum_ > 0:
                 _append(rows, contract, term[CODE], who, term[DUE], sum_)
     overlay = _Overlay(connection, as_of)
     size = len(rows.due)
@@ -268,3 +272,13 @@ _COLUMNS = (
 def numbers(connection: Connection) -> Mapping[int, str]:
     """Contract numbers by id."""
     return dict(fetch(connection, "SELECT id, number FROM contracts"))
+
+
+def changed_since(connection: Connection) -> int:
+    """How many contracts have invoices, money or credits that no night has looked at yet."""
+    union = " UNION ".join(
+        f"SELECT x.contract_id FROM {table} x JOIN standing s ON s.contract_id = x.contract_id "
+        "WHERE x.recorded_at > s.evaluated_at"
+        for table in ("invoices", "receipts", "credits")
+    )
+    return int(fetch(connection, f"SELECT COUNT(*) FROM ({union}) AS u")[0][0])
