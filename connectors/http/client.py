@@ -28,7 +28,7 @@ Judge = Callable[[int, Json, Mapping[str, str]], SourceError | None]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How hard to try. Seconds; `per_minute` bounds our own rate, None does not."""
+    """How hard to try. Seconds; `per_minute` bounds our own rate, None and 0 do not."""
 
     timeout: float = 30.0
     attempts: int = 5

@@ -368,9 +368,6 @@ def build(
     found = JiraOptions(**given)
     for kind in found.milestones:
         one_of(name, "milestones", kind.partition(":")[0] + (":" if ":" in kind else ""), ("version", "type:"))
-    one_of(name, "deployment", found.deployment, EDITIONS)
-    one_of(name, "open_issues", found.open_issues, OPEN_ISSUES)
-    one_of(name, "release_date", found.release_date, RELEASE_DATES)
     policy = Policy(timeout=found.timeout, concurrency=found.concurrency, per_minute=found.per_minute or None)
     credentials = found.credentials
     http = Http(
@@ -399,10 +396,10 @@ CONNECTOR = ConnectorInfo(
             help="Cloud: API token; Data Center: personal access token; of an account with Browse projects in the projects",
         ),
         Option("email", default="", help="Cloud: the account's e-mail address; empty: the token is sent as Bearer (Data Center, OAuth)"),
-        Option("deployment", default="auto", help="cloud, data_center, or auto: by the address"),
+        Option("deployment", default="auto", choices=EDITIONS, help="cloud, data_center, or auto: by the address"),
         Option("milestones", default=("version",), help='version, "type:NAME" (issues of a type: Epic, Milestone …)'),
-        Option("open_issues", default="confirm", help="a version released with open issues: confirm (by a person), allow (it is done), not_done"),
-        Option("release_date", default="planned", help="what a version's release date is: planned, or done (the day it was released)"),
+        Option("open_issues", default="confirm", choices=OPEN_ISSUES, help="a version released with open issues: confirm (by a person), allow (it is done), not_done"),
+        Option("release_date", default="planned", choices=RELEASE_DATES, help="what a version's release date is: planned, or done (the day it was released)"),
         Option("progress", default=True, help="count each version's issues (percentage, open ones)"),
         Option("done_states", default=(), help="names or ids of statuses that mean done; none: those of the category Done"),
         Option("dropped_states", default=(), help="statuses of the category Done that mean given up (where done_states is empty)"),

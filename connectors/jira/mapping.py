@@ -17,6 +17,7 @@ from connectors.http.fields import (
     instant,
     need_mapping,
     need_text,
+    need_whole,
     text_or_none,
     unknown_fields,
     wrong_type,
@@ -221,10 +222,7 @@ def counts_of(row: Row) -> Counts | None:
 
 def whole(row: Mapping[str, Any], name: str) -> int:
     """A number of issues; absent is none."""
-    value = row.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise wrong_type(name, value, "a number of issues")
-    return value
+    return need_whole(row, name) if name in row else 0
 
 
 def version(connection: str, row: Row, project: Project, counts: Counts | None, rules: Rules, site: str) -> Observation:

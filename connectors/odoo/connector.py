@@ -26,7 +26,7 @@ from connectors.http.source import Listing, Project, RestSource
 from connectors.odoo import mapping
 from connectors.odoo.client import Caller, judge
 from connectors.odoo.comments import Comments
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from models.domain.observations import Observation
 from models.domain.trouble import Words
 
@@ -167,7 +167,6 @@ def build(
 ) -> Odoo:
     """An Odoo source from checked options."""
     values = OdooOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "protocol", values.protocol, PROTOCOLS)
     if values.protocol == "jsonrpc":
         _need(name, database=values.database, login=values.login)
     bearer = {"X-Odoo-Database": values.database} if values.database else {}
@@ -211,7 +210,9 @@ CONNECTOR = ConnectorInfo(
             help="of a user who may read the projects; a key lives three months at most, renew it in time",
         ),
         Option("database", default="", help="its name, where the server has several (jsonrpc: always)"),
-        Option("protocol", default="json2", help="json2 (Odoo 19 and newer) or jsonrpc (18 and older)"),
+        Option(
+            "protocol", default="json2", choices=PROTOCOLS, help="json2 (Odoo 19 and newer) or jsonrpc (18 and older)"
+        ),
         Option("login", default="", help="the user's login; jsonrpc only"),
         Option("reconcile_days", default=7, help="every so many days read everything, not only what changed"),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),

@@ -35,7 +35,7 @@ from connectors.http.paging import (
 from connectors.pingcode import mapping
 from connectors.pingcode.comments import Comments
 from connectors.pingcode.memory import KnownReview, Memory, known_review
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
 
@@ -508,9 +508,6 @@ def build(
 ) -> PingCode:
     """A PingCode source from checked options."""
     values = PingCodeOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "api_flavour", values.api_flavour, FLAVOURS)
-    for kind in values.milestones:
-        one_of(name, "milestones", kind, KINDS)
     return PingCode(name, values, clock, transport, sleep)
 
 
@@ -527,8 +524,15 @@ CONNECTOR = ConnectorInfo(
         Option("base_url", required=True, help="API root before /v1: https://open.pingcode.com, or https://HOST/open"),
         Option("client_id", required=True, help="of the application in the admin console"),
         Option("client_secret", required=True, secret=True, help="of the application; read scopes are enough"),
-        Option("api_flavour", default="auto", help="auto, project (older, private installations) or pjm"),
-        Option("milestones", default=("milestone", "phase"), help="milestone, phase, sprint, release, deliverable"),
+        Option(
+            "api_flavour", default="auto", choices=FLAVOURS, help="auto, project (older, private installations) or pjm"
+        ),
+        Option(
+            "milestones",
+            default=("milestone", "phase"),
+            choices=KINDS,
+            help="milestone, phase, sprint, release, deliverable",
+        ),
         Option(
             "type_names",
             default=("里程碑", "阶段", "Milestone", "Phase"),

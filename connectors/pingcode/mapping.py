@@ -13,6 +13,7 @@ from connectors.http.fields import (
     flag,
     need_mapping,
     need_text,
+    need_whole,
     seconds,
     text_or_none,
     unknown_fields,
@@ -304,7 +305,7 @@ def _basis_points(value: object) -> int:
 def progress(connection: str, project: Row, answer: Any) -> Observation:
     """The share of completed work items of a project, as a milestone of kind `project`."""
     counts = need_mapping(answer if isinstance(answer, dict) else {}, "work_item")
-    total, done = _count(counts, "total"), _count(counts, "completed_count")
+    total, done = need_whole(counts, "total"), need_whole(counts, "completed_count")
     if not 0 <= done <= total:
         raise BadRow("PERCENT_RANGE", field="completed_count", found=f"{done} of {total}")
     share = done * 10_000 // total if total else 0
@@ -324,12 +325,3 @@ def progress(connection: str, project: Row, answer: Any) -> Observation:
         date_provenance=Provenance.FIRST_OBSERVED,
         percent_provenance=Provenance.CHILDREN,
     )
-
-
-def _count(row: Mapping[str, Any], name: str) -> int:
-    value = row.get(name)
-    if value is None:
-        raise BadRow("PROOF_FIELD_MISSING", field=name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(name, value, "a count")
-    return value

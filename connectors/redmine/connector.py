@@ -350,7 +350,6 @@ def build(
 ) -> Redmine:
     """A Redmine source from checked options."""
     values = RedmineOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "version_done", values.version_done, RULES)
     for kind in values.milestones:
         one_of(name, "milestones", kind.partition(":")[0] + (":" if ":" in kind else ""), ("version", "issue:"))
     return Redmine(name, values, clock, transport, sleep)
@@ -375,7 +374,10 @@ CONNECTOR = ConnectorInfo(
         ),
         Option("milestones", default=("version",), help='version, and "issue:TRACKER" for issues of a tracker'),
         Option(
-            "version_done", default="closed", help="closed: the version is closed; all_issues_closed: its issues are"
+            "version_done",
+            default="closed",
+            choices=RULES,
+            help="closed: the version is closed; all_issues_closed: its issues are",
         ),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once"),

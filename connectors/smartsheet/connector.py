@@ -87,7 +87,7 @@ class Smartsheet(SparingSource):
         """All sheets, with their versions."""
         body = await self.http.get("/sheets", {"includeAll": True, "include": "sheetVersion"})
         rows = objects(body.get("data") if isinstance(body, dict) else None, "GET /sheets")
-        if any(total_of(r.get("id")) is None for r in rows):
+        if any(type(r.get("id")) is not int for r in rows):
             raise BadPayload("project_without_id", where="GET /sheets")
         return [Project(str(r["id"]), text_or_none(r, "name") or str(r["id"]), text_or_none(r, "name") or "", r) for r in rows]  # fmt: skip
 
@@ -170,7 +170,7 @@ class _Sheet:
         where = f"/sheets/{self._project.id}"
         body = await self._source.http.get(where, {"page": number + 1, "pageSize": size, "include": "rowPermalink"})
         total = total_of(body.get("totalRowCount")) if isinstance(body, dict) else None
-        if total is None or total_of(body.get("version")) is None:
+        if total is None or type(body.get("version")) is not int:
             raise BadPayload("no_object", where=f"GET {where}")
         if number == 0:
             self._version = body["version"]
@@ -238,7 +238,7 @@ class _Sheet:
             wanted = self._columns.is_milestone(row) and mapping.done(row, self._columns)
         except BadRow:
             return False  # the row goes to quarantine: its past does not matter
-        return wanted and total_of(row.get("id")) is not None and not self._as_told(row)
+        return wanted and type(row.get("id")) is int and not self._as_told(row)
 
 
 class _Whole(Walk):

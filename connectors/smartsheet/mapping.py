@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
-from connectors.http.fields import BadRow, day, instant, need_text, text_or_none, unknown_fields, wrong_type
+from connectors.http.fields import BadRow, day_of, instant, need_text, text_or_none, unknown_fields, wrong_type
 from connectors.http.paging import Row
 from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
@@ -204,8 +203,7 @@ def _percent(row: Row, columns: Columns) -> int | None:
 
 def _planned(row: Row, columns: Columns) -> date | None:
     """A day; the time that a project sheet adds has no zone and is left out."""
-    value: Any = cell(row, columns.planned).get("value")
-    return day({"planned": value[:10] if isinstance(value, str) else value}, "planned")
+    return day_of({"planned": cell(row, columns.planned).get("value")}, "planned")
 
 
 def _name(row: Row, columns: Columns) -> str:

@@ -17,9 +17,9 @@ from connectors.asana.connector import CONNECTOR, Asana
 from connectors.asana.fake import AsanaFake, completed, task
 from connectors.errors import SourceRefused
 from connectors.kit.conformance import Bench
+from connectors.kit.described import Described, suite_broken
 from connectors.kit.fakes import START
 from models.ports import Source
-from tests.contract.described import Described, suite_broken
 
 # openapi-core's word about the vendor's own description, not about us
 pytestmark = [pytest.mark.shared, pytest.mark.filterwarnings("ignore:Use of allowEmptyValue:DeprecationWarning")]

@@ -19,7 +19,7 @@ from connectors.azure_devops.connector import CONNECTOR, AzureDevOps
 from connectors.azure_devops.fake import AzureDevOpsFake
 from connectors.errors import SourceRefused
 from connectors.kit.conformance import Bench
-from tests.contract.described import Described, suite_broken
+from connectors.kit.described import Described, suite_broken
 from tests.contract.swagger import openapi_of
 
 pytestmark = pytest.mark.shared

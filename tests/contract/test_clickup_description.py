@@ -17,9 +17,9 @@ from connectors.clickup.connector import CONNECTOR, ClickUp
 from connectors.clickup.fake import ClickUpFake, list_row, task
 from connectors.errors import SourceRefused
 from connectors.kit.conformance import Bench
+from connectors.kit.described import Described
 from connectors.kit.fakes import START
 from models.ports import Source
-from tests.contract.described import Described
 
 pytestmark = pytest.mark.shared
 BASE = "https://api.clickup.example/api"

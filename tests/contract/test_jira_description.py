@@ -19,7 +19,7 @@ from connectors.errors import SourceRefused
 from connectors.jira.connector import CONNECTOR, Jira
 from connectors.jira.fake import SITES, JiraFake
 from connectors.kit.conformance import Bench
-from tests.contract.described import Described, suite_broken
+from connectors.kit.described import Described, suite_broken
 
 pytestmark = pytest.mark.shared
 BASE = SITES["cloud"]

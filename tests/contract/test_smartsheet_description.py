@@ -15,11 +15,11 @@ from openapi_core import OpenAPI
 
 from connectors.errors import SourceError
 from connectors.kit.conformance import Bench
+from connectors.kit.described import Described
 from connectors.kit.fakes import START
 from connectors.smartsheet.connector import CONNECTOR, Smartsheet
 from connectors.smartsheet.fake import SmartsheetFake, entry, row
 from models.ports import Source
-from tests.contract.described import Described
 
 pytestmark = pytest.mark.shared
 BASE = "https://api.smartsheet.example/2.0"
