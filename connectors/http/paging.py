@@ -54,8 +54,13 @@ class Walk:
     cut_short: bool = False
 
     @property
+    def counted(self) -> bool:
+        """Can `complete` be believed? Of several pages without a total a row may have slipped from one to the other."""
+        return bool(self.totals) or self.numbers <= 1
+
+    @property
     def complete(self) -> bool:
-        """Were all rows seen, and did none move meanwhile? Without a total only a single page is sure of it."""
+        """Were all rows seen, and did none move meanwhile, as far as one walk can tell?"""
         if self.cut_short:
             return False
         if not self.totals:
