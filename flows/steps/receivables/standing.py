@@ -161,6 +161,10 @@ class _Overlay:
             "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code"
         )
 
+        self.credits = self._grouped(
+            "SELECT k.contract_id, t.code, k.day FROM credits k JOIN terms t ON t.id = k.term_id WHERE k.day <= :d"
+        )
+
     def _grouped(self, query: str) -> dict[Key, list[tuple[Any, ...]]]:
         found: dict[Key, list[tuple[Any, ...]]] = defaultdict(list)
         for contract, code, *rest in fetch(self.connection, query, {"d": self.as_of}):
@@ -195,8 +199,9 @@ class _Overlay:
             terms.due[at] = max(int(terms.due[at]), extended[-1])
         terms.paused[at] = max(int(terms.paused[at]), self._promised(own, key), self._held(key))
         terms.covered[at] += sum(int(r[0]) for r in self.bills.get(key, []))
-        disputed = _disputed(self.touches.get(key, []), int(terms.open[at]))
-        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + disputed)
+        credited = [r[0] for r in self.credits.get(key, [])]
+        aside = disputed(self.touches.get(key, []), int(terms.open[at]), credited)
+        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + aside)
         sent = [r[1] for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, int(terms.due[at]))]
         terms.reminded[at] = max(sent, default=0)
 
@@ -231,12 +236,19 @@ class _Overlay:
         return [*found, *([(due, left)] if left else [])]
 
 
-def _disputed(touches: Sequence[tuple[Any, ...]], open_: int) -> int:
-    """What is in dispute: the last dispute that was not settled; all of it where it names no sum (条例 15)."""
-    last = next((r for r in reversed(touches) if r[0] in ("dispute", "settled")), None)
-    if last is None or last[0] == "settled":
-        return 0
-    return open_ if last[4] is None else int(last[4])
+def disputed(touches: Sequence[tuple[Any, ...]], open_: int, credited: Sequence[int] = ()) -> int:
+    """What is not asked for, of touches (kind, level, day, due day, sum): what is in dispute (条例 15), and what an
+    open credit note will take off; all of it where no sum is named.
+
+    A dispute ends when it is settled; a credit note also when one came: `credited` are the days of those that did.
+    """
+    found = 0
+    for kind in ("dispute", "credit_note"):
+        last = next((r for r in reversed(touches) if r[0] in (kind, "settled")), None)
+        came = kind == "credit_note" and last is not None and any(day >= last[2] for day in credited)
+        if last is not None and last[0] == kind and not came:
+            found += open_ if last[4] is None else int(last[4])
+    return min(open_, found)
 
 
 def _row_of(terms: OpenTerms, key: Key) -> int | None:
