@@ -382,6 +382,32 @@ def plan(
     )
 
 
+@app.command(help=t("help.dossier"))
+def dossier(
+    which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
+    customer: Annotated[str | None, typer.Option(help=t("option.dossier_customer"), metavar="NAME")] = None,
+    out: Annotated[Path | None, typer.Option(help=t("option.dossier_out"), metavar="FOLDER")] = None,
+    language: Annotated[str | None, typer.Option(help=t("option.dossier_language"))] = None,
+    reference_rate: Annotated[str | None, typer.Option(help=t("option.reference_rate"), metavar="PERCENT")] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().dossier(
+            config,
+            which,
+            customer,
+            out=out,
+            page_language=language,
+            reference_rate=reference_rate,
+            as_of=as_of,
+            as_json=json,
+            language=LANGUAGE,
+        )
+    )
+
+
 def _given(key: str) -> Any:
     return typer.Option(help=t(f"option.guarantee_{key}"))
 

@@ -155,7 +155,7 @@ def allocate(
 def _confirm(store: Any, line: int, which: str, amount: str | None, by: str, language: str) -> int:
     from flows.steps.receivables.payments import confirm
 
-    with store.begin() as connection, _refusals(language):
+    with store.begin() as connection, refusals(language):
         currency = str(connection.execute(sa.select(bank_lines.c.currency).where(bank_lines.c.id == line)).scalar())
         minor = None if amount is None else to_minor(amount, minor_digits(currency))
         booked = confirm(connection, line, which, minor, by, micros())
@@ -269,14 +269,14 @@ def _log(
     channel, proof, code, amount, by = said
     if kind == "reason" and code not in list(DelayReason):
         raise Stop(say("cli.reasons", language, known=", ".join(DelayReason)))
-    with _refusals(language):
+    with refusals(language):
         owner = find_term(connection, which)
         minor = None if amount is None else to_minor(amount, minor_digits(owner.currency))
         add_touch(connection, owner, Touch(kind, day, channel, by, proof, code, minor), micros())
 
 
 @contextmanager
-def _refusals(language: str) -> Iterator[None]:
+def refusals(language: str) -> Iterator[None]:
     """What a step refuses, as a sentence."""
     from flows.steps.receivables.reading import Refused
     from models.domain.findings import Place
@@ -312,7 +312,7 @@ def promise(
     if which and pay_by and amount:
         if not by:
             raise Stop(say("cli.who", language))
-        with store.begin() as connection, _refusals(language):
+        with store.begin() as connection, refusals(language):
             owner = find_term(connection, which)
             minor = to_minor(amount, minor_digits(owner.currency))
             made = Promise(day_of(day, today), day_of(pay_by, today), minor, by)
@@ -354,7 +354,7 @@ def plan(
     agreed = day_of(day, today)
     if bool(parts) == bool(until):
         raise Stop(say("cli.plan_what", language))
-    with wiring.the_store(loaded).begin() as connection, _refusals(language):
+    with wiring.the_store(loaded).begin() as connection, refusals(language):
         owner = find_term(connection, which)
         if until:
             add_extension(connection, owner, agreed, day_of(until, today), by, note, micros())
@@ -385,7 +385,7 @@ def guarantees(
     loaded = settings(config)
     today, store = day_of(as_of, wiring.today(loaded)), wiring.the_store(loaded)
     if contract and code:
-        with store.begin() as connection, _refusals(language):
+        with store.begin() as connection, refusals(language):
             _paper(connection, contract, code, given, today, taken=taken, language=language)
         out.print(say("cli.noted", language, which=f"{contract}/{code}"))
         return 0

@@ -96,12 +96,9 @@ class TermFacts:
 
     def recorded(self, events: Sequence[str]) -> tuple[Recorded, ...]:
         """What people recorded: events, documents, sign-offs (by the name of the document or role bound)."""
-        names = {
-            event: name
-            for event, name in self.rows(
-                "SELECT event, name FROM bindings WHERE contract_id = :c AND kind IN ('document', 'sign_off')"
-            )
-        }
+        names = dict(
+            self.rows("SELECT event, name FROM bindings WHERE contract_id = :c AND kind IN ('document', 'sign_off')")
+        )
         wanted = {*events, *(n for e, n in names.items() if e in events)}
         found = []
         for event, at, day, value, by, source, note in self.rows(
