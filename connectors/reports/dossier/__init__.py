@@ -28,7 +28,10 @@ __all__ = ["MANIFEST", "as_json", "dossier_files", "folder_name", "write_dossier
 
 def folder_name(dossier: Dossier) -> str:
     """ASCII and dated, whatever the customer is called."""
-    return f"dossier-{safe_name(dossier.subject)}-{dossier.as_of.isoformat()}"
+    if dossier.of_customer:
+        return f"dossier-customer-{safe_name(dossier.subject)}-{dossier.as_of.isoformat()}"
+    number, _, term = dossier.subject.rpartition("/")
+    return f"dossier-{safe_name(number)}_{safe_name(term)}-{dossier.as_of.isoformat()}"
 
 
 def dossier_files(dossier: Dossier, proofs: Mapping[str, bytes], language: str) -> dict[str, bytes]:

@@ -121,16 +121,19 @@ def _letter(terms: Sequence[DossierTerm], as_of: date, language: str) -> bytes:
         "until": as_of + timedelta(days=LETTER_DAYS),
         "days": LETTER_DAYS,
         "totals": totals(terms),
-        "with_interest": [t for t in terms if t.interest and t.interest.lines],
+        "with_interest": [t for t in terms if t.interest_is_clear],
+        "reserved": any(not t.interest_is_clear for t in terms),
         "chinese": any(t.limitation is not None for t in terms),
         "protected": all(t.supplier.size in small and t.customer.size in ("large", "public") for t in terms),
         "disputed": any(t.disputed for t in terms),
         "pending": any(t.pending for t in terms),
         "broken": [(t, p) for t in terms for p in t.broken],
-        "sent": [(t, x) for t in terms for x in t.touches if x.channel not in UNSENT and x.kind in _ASKED],
+        "sent": dict.fromkeys(
+            (t.which, x.on) for t in terms for x in t.touches if x.channel not in UNSENT and x.kind in _ASKED
+        ),
     }
     return _environment().get_template(f"letter.{language}.html.j2").render(view).encode("utf-8", errors="replace")
 
 
 #: Touches in which we asked for the money.
-_ASKED = ("reminder", "demand", "delivered")
+_ASKED = ("reminder", "demand")

@@ -90,7 +90,7 @@ def customer_dossier(
     terms = [t for i in ids for t in _open_terms(connection, i, as_of, calendars, reference)]
     if not terms:
         raise Refused("DOSSIER_NOTHING_OPEN", which=customer, as_of=as_of.isoformat())
-    return Dossier(customer, as_of, tuple(terms))
+    return Dossier(customer, as_of, tuple(terms), of_customer=True)
 
 
 def _open_terms(

@@ -191,20 +191,45 @@ class DossierTerm:
         return f"{self.contract}/{self.term}"
 
     @property
+    def late_since(self) -> date | None:
+        """The due date as it stands: by an extension, or the first open instalment of a plan that has passed."""
+        if not self.plan or self._outside_plan > 0:
+            return self.agreed_due or self.due
+        return min((p.due for p in self.plan if p.open and p.due < self.as_of), default=None)
+
+    @property
+    def _outside_plan(self) -> int:
+        """What is open and in no instalment."""
+        return self.open - sum(p.open for p in self.plan)
+
+    @property
+    def not_yet(self) -> int:
+        """Instalments whose day has not passed; none where one is late and makes the rest due at once."""
+        passed = any(p.open and p.due < self.as_of for p in self.plan)
+        if passed and any(p.default_clause for p in self.plan):
+            return 0
+        return sum(p.open for p in self.plan if p.due >= self.as_of)
+
+    @property
     def days_late(self) -> int:
         """After the due date as it stands; 0 while it is not late."""
-        due = self.agreed_due or self.due
+        due = self.late_since
         return 0 if due is None else max(0, (self.as_of - due).days)
 
     @property
     def asked(self) -> int:
-        """What is asked for now: open, less bills in hand and what is in dispute."""
-        return max(0, self.open - self.pending - self.disputed)
+        """What is asked for now: open, less bills in hand, what is in dispute and what a plan has for later."""
+        return max(0, self.open - self.pending - self.disputed - self.not_yet)
 
     @property
     def demandable(self) -> bool:
         """Is it late by the contract itself, so that a letter may demand it?"""
         return self.status in ("ready", "invoiced", "part_paid") and self.days_late > 0 and self.asked > 0
+
+    @property
+    def interest_is_clear(self) -> bool:
+        """Is there interest, and no agreement since that may have waived it? Only then a letter states it."""
+        return bool(self.interest and self.interest.lines) and not (self.agreed_due or self.plan)
 
     @property
     def broken(self) -> tuple[PromiseEntry, ...]:
@@ -231,6 +256,7 @@ class Dossier:
     subject: str
     as_of: date
     terms: tuple[DossierTerm, ...]
+    of_customer: bool = False
 
     @property
     def demanded(self) -> tuple[DossierTerm, ...]:
