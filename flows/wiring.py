@@ -18,6 +18,7 @@ from connectors.registry import connector, rooted
 from connectors.store import Store, open_store
 from flows.night import Connection, Night
 from flows.settings import ConnectionSettings, Loaded
+from flows.steps.receivables.reminders import ReminderRules
 from models.domain.ready import NAMESPACE, NightReport
 from models.ports import Source
 
@@ -121,6 +122,7 @@ def the_night(
         gate=checks.gate if run.checks else None,
         on_news=checks.make_ready if run.checks else _nothing,
         out_check=checks.out_check if run.checks else None,
+        reminders=_reminder_rules(loaded),
         dask=run.dask,
         config=str((loaded.root / loaded.file).resolve()),
         full=full,
@@ -128,6 +130,18 @@ def the_night(
         known_at=None if known_at is None else int(known_at.timestamp() * 1_000_000),
         say=say,
     )
+
+
+def _reminder_rules(loaded: Loaded) -> ReminderRules:
+    """The ladders, and each mail entry of role customer_payer that listens to `overdue`."""
+    from connectors.notify.channel import Channel
+
+    ways = [
+        None if entry.contracts is None else frozenset(entry.contracts)
+        for entry in loaded.settings.notify
+        if entry.role == "customer_payer" and "overdue" in entry.on and Channel(entry.url.get_secret_value()).is_mail
+    ]
+    return ReminderRules(loaded.ladders, tuple(ways))
 
 
 def _nothing() -> None:

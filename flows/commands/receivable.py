@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from rich.text import Text
 
 from flows import wiring
 from flows.commands.shared import Stop, command, day_of, out, print_findings, print_json, settings, table
@@ -16,6 +17,9 @@ from models.domain.findings import Finding, Severity
 from models.domain.money import MoneyError, amount_text, minor_digits, to_minor
 from models.domain.words import say
 from models.tables import bank_lines, contracts
+
+#: Drafts shown in full; `--json` has them all.
+TEXTS_MAX = 20
 
 
 def micros() -> int:
@@ -178,7 +182,7 @@ def ageing(config: Path, by: str, *, as_of: str | None, as_json: bool, language:
     loaded = settings(config)
     day = day_number(day_of(as_of, wiring.today(loaded)))
     with wiring.the_store(loaded).read() as connection:
-        found = ageing_table(open_terms(connection, day), day, (by,))
+        found = ageing_table(open_terms(connection, day, loaded.ladders), day, (by,))
         names = numbers(connection) if by == "contract" else {}
     rows = [
         (names.get(row[by], row[by]) if by == "contract" else row[by], row["currency"], row["label"], row["bucket"], int(row["open"]), int(row["terms"]))
@@ -226,7 +230,7 @@ def remind(
     from flows.steps.receivables.reminders import reminders
 
     with store.read() as connection:
-        owed = [r for r in reminders(connection, today) if which in (None, r.which, r.contract)]
+        owed = [r for r in reminders(connection, today, loaded.ladders) if which in (None, r.which, r.contract)]
     if as_json:
         print_json([_reminder(r) for r in owed])
     elif not owed:
@@ -242,17 +246,22 @@ def _reminder(r: Any) -> dict[str, object]:
         "contract": r.contract, "term": r.term, "customer": r.customer, "currency": r.currency,
         "open": amount_text(r.open, digits), "asked": amount_text(r.asked, digits), "due_on": r.due.isoformat(),
         "days": r.days, "level": r.level, "reason": r.reason, "action": r.action, "language": r.language,
-        "to": list(r.to), "text": r.text(),
+        "tone": r.tone, "sends": r.sends, "to": list(r.to), "text": r.text(),
     }  # fmt: skip
 
 
-def _show_reminders(owed: Iterable[Any], language: str) -> None:
+def _show_reminders(owed: Sequence[Any], language: str) -> None:
     heads = [(say(f"cli.column.{k}", language), j) for k, j in (("which", "left"), ("by_customer", "left"), ("open", "right"), ("due_on", "left"), ("days_late", "right"), ("level", "right"), ("advice", "left"))]  # fmt: skip
     rows = [
         (r.which, r.customer, said_money(r.asked, r.currency), r.due, r.days, r.level, say(f"action.{r.action}", language) if r.action else "")
         for r in owed
     ]  # fmt: skip
     table(say("cli.title.reminders", language), heads, rows)
+    for r in owed[:TEXTS_MAX]:
+        out.print(Text(f"\n{r.which} -> {', '.join(r.to) or say('cli.reminder_nobody', language)}", style="bold"))
+        out.print(Text(r.text()))
+    if len(owed) > TEXTS_MAX:
+        out.print(say("cli.reminders_more", language, n=len(owed) - TEXTS_MAX))
 
 
 def _log(

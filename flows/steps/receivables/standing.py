@@ -62,8 +62,11 @@ class _Rows:
     open: list[int] = field(default_factory=list)
 
 
-def open_terms(connection: Connection, as_of: int) -> OpenTerms:
-    """What is open on a day, by the decisions of the last night up to it."""
+_NO_LADDERS: dunning.Ladders = {}
+
+
+def open_terms(connection: Connection, as_of: int, ladders: dunning.Ladders = _NO_LADDERS) -> OpenTerms:
+    """What is open on a day, by the decisions of the last night up to it. `ladders`: of the configuration."""
     rows, customers, currencies, managers = _Rows(), _Codes(), _Codes(), _Codes("")
     for contract, customer, currency, manager, body in _bodies(connection, as_of):
         who = customers(customer), currencies(currency), managers(manager or "")
@@ -80,7 +83,7 @@ def open_terms(connection: Connection, as_of: int) -> OpenTerms:
         np.array(rows.open, np.int64), covered, np.zeros(size, np.int32), np.zeros(size, np.int32), paused, reminded,
         tuple(customers.known), tuple(currencies.known), tuple(managers.known), [], [],
     )  # fmt: skip
-    return overlay.lay_over(_with_rules(connection, columns))
+    return overlay.lay_over(_with_rules(connection, columns, ladders))
 
 
 def _append(rows: _Rows, contract: int, term: str, who: tuple[int, int, int], due: int, sum_: int) -> None:
@@ -106,19 +109,22 @@ def _bodies(connection: Connection, as_of: int) -> Sequence[tuple[Any, ...]]:
     return fetch(connection, _BODIES, {"d": as_of})
 
 
-def _with_rules(connection: Connection, terms: OpenTerms) -> OpenTerms:
-    """The ladders and buckets of the contracts that name some; the others have the standard."""
-    ladders: list[Sequence[dunning.Step]] = [dunning.STANDARD]
+def _with_rules(connection: Connection, terms: OpenTerms, configured: dunning.Ladders) -> OpenTerms:
+    """The ladders and buckets of the contracts that name some or their customer's class; the others have the standard."""
+    ladders: list[Sequence[dunning.Step]] = [dunning.ladder_of(configured, dunning.DEFAULT_CLASS)]
     sets: list[Sequence[ageing.Bucket]] = [ageing.STANDARD]
     for contract, text in fetch(
         connection,
         "SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
-        "WHERE c.active AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%') ORDER BY c.id",
+        "WHERE c.active AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%' "
+        "OR v.long_form LIKE '%customer_class%') ORDER BY c.id",
     ):
         loaded = load_contract_text(text, "").contracts
         own = _of_contract(terms, contract)
         if loaded and own.stop > own.start:
-            terms.ladder[own] = _index(ladders, loaded[0].rules.ladder)
+            rules = loaded[0].rules
+            agreed = rules.ladder if "ladder" in rules.stated else dunning.ladder_of(configured, rules.customer_class)
+            terms.ladder[own] = _index(ladders, agreed)
             terms.bucket_set[own] = _index(sets, loaded[0].rules.ageing)
     return replace(terms, ladders=tuple(ladders), bucket_sets=tuple(sets))
 
@@ -202,8 +208,11 @@ class _Overlay:
         credited = [r[0] for r in self.credits.get(key, [])]
         aside = disputed(self.touches.get(key, []), int(terms.open[at]), credited)
         terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + aside)
-        sent = [r[1] for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, int(terms.due[at]))]
-        terms.reminded[at] = max(sent, default=0)
+        due, ladder = int(terms.due[at]), terms.ladders[int(terms.ladder[at])]
+        sent = [r for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, due)]
+        # Who writes a reminder down by hand names no level: it was the one of that day.
+        levels = [r[1] or dunning.level_on(ladder, r[2] - due) for r in sent]
+        terms.reminded[at] = max(levels, default=0)
 
     def _promised(self, rows: Sequence[tuple[Any, ...]], key: Key) -> int:
         made = [Promise(to_date(r[1]), to_date(r[2]), r[3] or 0) for r in rows if r[0] == "promise"]
