@@ -36,6 +36,8 @@ from models.tables import outbox
 
 #: Levels above have the words of the last one.
 WORDED_LEVELS = 5
+#: However late a term is, the first reminder of it has the words of this level at most.
+FIRST_WORDS = 2
 
 
 _NO_LADDERS: Ladders = {}
@@ -71,6 +73,7 @@ class Reminder:
     sends: bool  # the contract has its reminders sent
     name: str
     step_tone: Tone | None
+    spoken: int  # the level whose words are used
 
     @property
     def to(self) -> tuple[str, ...]:
@@ -100,13 +103,13 @@ class Reminder:
 
     def _tone(self, to: PayerContact) -> Tone | None:
         """A contact's own tone before the ladder's; a demand is always formal."""
-        return Tone.FORMAL if self.level >= FORMAL_FROM else to.tone or self.step_tone
+        return Tone.FORMAL if self.spoken >= FORMAL_FROM else to.tone or self.step_tone
 
     def text(self, to: PayerContact | None = None) -> str:
         """The draft, in the language and tone of a contact (the first one)."""
         to = to or (self.payers[0] if self.payers else NOBODY)
         when = "late" if self.days > 0 else "due" if self.days == 0 else "early"
-        level = min(max(self.level, 1), WORDED_LEVELS)
+        level = min(max(self.spoken, 1), WORDED_LEVELS)
         tone = self._tone(to)
         words = catalogue(to.language)
         wanted = (
@@ -122,7 +125,7 @@ class Reminder:
     def notices(self) -> list[Notice]:
         """One for each contact with an address."""
         return [
-            reminder_notice(p.email, p.language, (self.contract, self.term), (self.level, self.due), {"name": self.name, "text": self.text(p)})
+            reminder_notice(p.email, p.language, (self.contract, self.term), (self.level, self.due), {"name": self.name, "text": self.text(p), "spoken": self.spoken})
             for p in self.payers if p.email
         ]  # fmt: skip
 
@@ -158,7 +161,10 @@ class _Around:
     reasons: Mapping[tuple[int, str], str]
 
 
-def _one(terms: OpenTerms, i: int, level: int, as_of: date, around: _Around) -> Reminder:
+def _one(terms: OpenTerms, i: int, level: int, as_of: date, around: _Around, spoken: int | None = None) -> Reminder:
+    """`spoken`: as said before; else of the level, but who was never reminded is not told "in spite of our reminders"."""
+    if spoken is None:
+        spoken = min(level, FIRST_WORDS) if not terms.reminded[i] else level
     contract, term, due = int(terms.contract[i]), str(terms.term[i]), to_date(int(terms.due[i]))
     agreed = around.agreed.get(contract, _Agreed())
     ladder = terms.ladders[int(terms.ladder[i])]
@@ -166,7 +172,7 @@ def _one(terms: OpenTerms, i: int, level: int, as_of: date, around: _Around) -> 
         around.numbers[contract], term, terms.customers[terms.customer[i]], terms.currencies[terms.currency[i]],
         int(terms.open[i]), int(terms.open[i] - terms.covered[i]), due, (as_of - due).days, level,
         around.reasons.get((contract, term)), agreed.payers, agreed.sends, agreed.names.get(term, term),
-        tone_on(ladder, level),
+        tone_on(ladder, level), spoken,
     )  # fmt: skip
 
 
@@ -332,7 +338,7 @@ def _refresh(connection: Connection, terms: OpenTerms, as_of: date) -> None:
         if i is None:
             connection.execute(where.values(draft=True, last_error=say("cli.reminder_moot", language)))
             continue
-        one = _one(terms, i, int(body["level"]), as_of, around)
+        one = _one(terms, i, int(body["level"]), as_of, around, int(body["spoken"]))
         fresh = next((n.payload for n in one.notices() if n.key == key), body)
         connection.execute(where.values(payload=orjson.dumps(dict(fresh)).decode()))
 

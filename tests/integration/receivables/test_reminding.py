@@ -131,6 +131,8 @@ def test_a_class_without_a_ladder_is_told(tmp_path: Path) -> None:
 def test_the_contact_is_spoken_to_in_its_own_tone_until_a_demand(tmp_path: Path) -> None:
     with billed(tmp_path, text(tone=", tone: friendly")) as desk:
         assert "slipped through" in owed(desk, later(1))[0].text()
+        assert "we have not seen" in owed(desk, later(60))[0].text()  # nobody asked before
+        touch(desk, "reminder", later(2))
         assert "Demand for payment" in owed(desk, later(60))[0].text()
         assert owed(desk, later(60))[0].tone == "formal"
 
