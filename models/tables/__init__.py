@@ -337,7 +337,9 @@ reminders = Table(
     Column("key", String(36), nullable=False, unique=True),
     _contract(),
     Column("term_id", Id, ForeignKey("terms.id"), nullable=False),
-    Column("kind", String(12), nullable=False),  # reminder, demand, delivered, answer, dispute, credit_note, settled, reason
+    Column(
+        "kind", String(12), nullable=False
+    ),  # reminder, demand, delivered, answer, dispute, credit_note, settled, reason
     Column("level", Integer),
     Column("day", Integer, nullable=False),
     Column("due_day", Integer),

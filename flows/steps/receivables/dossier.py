@@ -235,7 +235,8 @@ def _limitation(
     if contract.calendar != "CN" or claim.due is None or not claim.open:
         return None
     demands = [t for t in touches if t.kind in ("demand", "delivered")]
-    agreed = {p.promise.made: p.promise.by for p in promises} | {x.agreed: x.by for x in (*plan, *extensions)}
+    agreed = {p.promise.made: p.promise.by for p in promises}
+    agreed |= {x.agreed: x.by for x in plan} | {x.agreed: x.by for x in extensions}
     events = [
         *(Interruption(InterruptionKind.DEMAND, t.on, t.proof) for t in demands if t.proof.strip()),
         *(Interruption(InterruptionKind.PROMISE, day, by) for day, by in sorted(agreed.items())),

@@ -69,8 +69,10 @@ class TermFacts:
         known = RecordStatus(status) if status in list(RecordStatus) else RecordStatus.READY
         return tuple(
             ReadyLine(
-                *r[:9], to_date(r[9]), to_date(r[10]), known if r[13] is None else RecordStatus.WITHDRAWN,
-                tuple(evidence_leaf(e) for e in orjson.loads(r[11])), r[12], withdrawn_on=_maybe(r[13]),
+                record_id=r[0], contract=r[1], term=r[2], name=r[3], customer=r[4], currency=r[5], gross=r[6], net=r[7],
+                tax=r[8], ready_on=to_date(r[9]), noticed_on=to_date(r[10]), occurrence=r[12], withdrawn_on=_maybe(r[13]),
+                status=known if r[13] is None else RecordStatus.WITHDRAWN,
+                evidence=tuple(evidence_leaf(e) for e in orjson.loads(r[11])),
             )
             for r in found
         )  # fmt: skip
@@ -141,7 +143,7 @@ class TermFacts:
             'SELECT kind, day, channel, "by", level, gross, code, proof FROM reminders '
             "WHERE term_id = :t AND day <= :d ORDER BY day, id"
         )
-        return tuple(TouchLine(r[0], to_date(r[1]), *r[2:7], r[7] or "") for r in rows)
+        return tuple(TouchLine(r[0], to_date(r[1]), r[2], r[3], r[4], r[5], r[6], r[7] or "") for r in rows)
 
     def marks(self) -> tuple[list[tuple[Any, ...]], list[int]]:
         """Touches and credits in the form that tells what is disputed."""

@@ -325,22 +325,37 @@ def _refresh(connection: Connection, terms: OpenTerms, as_of: date) -> None:
     )
     if not waiting:
         return
-    asked = (terms.open > terms.covered) & (terms.paused < day_number(as_of))
-    around = _Around(numbers(connection), _agreed(connection, terms, asked), _reasons(connection, as_of))
-    today = {}
-    for i in np.flatnonzero(asked).tolist():
-        one = _one(terms, i, 0, as_of, around)
-        today[one.contract, one.term, one.due.isoformat()] = i
-    for key, language, payload in waiting:
-        body = orjson.loads(payload)
-        i = today.get((body["contract"], body["term"], body["due_on"]))
+    bodies = {key: (language, orjson.loads(payload)) for key, language, payload in waiting}
+    rows = _still_asked(connection, terms, as_of, {_claim(body) for _, body in bodies.values()})
+    mask = np.isin(np.arange(len(terms)), list(rows.values()))
+    around = _Around(numbers(connection), _agreed(connection, terms, mask), _reasons(connection, as_of))
+    for key, (language, body) in bodies.items():
+        row = rows.get(_claim(body))
         where = sa.update(outbox).where(outbox.c.key == key)
-        if i is None:
+        if row is None:
             connection.execute(where.values(draft=True, last_error=say("cli.reminder_moot", language)))
             continue
-        one = _one(terms, i, int(body["level"]), as_of, around, int(body["spoken"]))
+        one = _one(terms, row, int(body["level"]), as_of, around, int(body["spoken"]))
         fresh = next((n.payload for n in one.notices() if n.key == key), body)
         connection.execute(where.values(payload=orjson.dumps(dict(fresh)).decode()))
+
+
+_Claim = tuple[str, str, str]  # contract, term, due date
+
+
+def _claim(body: Mapping[str, Any]) -> _Claim:
+    return body["contract"], body["term"], body["due_on"]
+
+
+def _still_asked(connection: Connection, terms: OpenTerms, as_of: date, wanted: set[_Claim]) -> dict[_Claim, int]:
+    """The rows of these claims that are open, not covered and not paused."""
+    names = numbers(connection)
+    asked = (terms.open > terms.covered) & (terms.paused < day_number(as_of))
+    found = (
+        ((names[int(terms.contract[i])], str(terms.term[i]), to_date(int(terms.due[i])).isoformat()), i)
+        for i in np.flatnonzero(asked).tolist()
+    )
+    return {claim: row for claim, row in found if claim in wanted}
 
 
 def log_sent(connection: Connection, notice: Notice, at: int) -> None:
