@@ -212,11 +212,12 @@ def remind(
     proof: str | None,
     code: str | None,
     amount: str | None,
+    show_paused: bool,
     as_of: str | None,
     as_json: bool,
     language: str,
 ) -> int:
-    """The reminders owed, with their drafts; or write a touch with a customer down."""
+    """The reminders owed, with their drafts; what is paused; or write a touch with a customer down."""
     loaded = settings(config)
     today = day_of(as_of, wiring.today(loaded))
     store = wiring.the_store(loaded)
@@ -227,8 +228,13 @@ def remind(
             _log(connection, which, log, day_of(day, today), (channel, proof, code, amount, by), language)
         out.print(say("cli.noted", language, which=which))
         return 0
-    from flows.steps.receivables.reminders import reminders
+    from flows.steps.receivables.reminders import paused, reminders
 
+    if show_paused:
+        with store.read() as connection:
+            lines = [p for p in paused(connection, today, loaded.ladders) if which in (None, p.which)]
+        _show_paused(lines, as_json=as_json, language=language)
+        return 0
     with store.read() as connection:
         owed = [r for r in reminders(connection, today, loaded.ladders) if which in (None, r.which, r.contract)]
     if as_json:
@@ -238,6 +244,35 @@ def remind(
     else:
         _show_reminders(owed, language)
     return 1 if owed else 0
+
+
+def _show_paused(lines: Sequence[Any], *, as_json: bool, language: str) -> None:
+    if as_json:
+        print_json([_paused(p) for p in lines])
+    elif not lines:
+        out.print(say("cli.nothing_paused", language))
+    else:
+        heads = [(say(f"cli.column.{k}", language), j) for k, j in (("which", "left"), ("by_customer", "left"), ("open", "right"), ("asked", "right"), ("paused_by", "left"))]  # fmt: skip
+        rows = [
+            (p.which, p.customer, said_money(p.open, p.currency), said_money(p.asked, p.currency), "\n".join(_pause(x, language) for x in p.pauses))
+            for p in lines
+        ]  # fmt: skip
+        table(say("cli.title.paused", language), heads, rows)
+
+
+def _pause(pause: Any, language: str) -> str:
+    until = "" if pause.until is None else f" {say('cli.paused_until', language, day=pause.until)}"
+    return say(f"pause.{pause.kind.value}", language) + until
+
+
+def _paused(p: Any) -> dict[str, object]:
+    digits = minor_digits(p.currency)
+    number, _, term = p.which.rpartition("/")
+    return {
+        "contract": number, "term": term, "customer": p.customer, "currency": p.currency,
+        "open": amount_text(p.open, digits), "asked": amount_text(p.asked, digits),
+        "pauses": [{"kind": x.kind.value, "until": x.until.isoformat() if x.until else None} for x in p.pauses],
+    }  # fmt: skip
 
 
 def _reminder(r: Any) -> dict[str, object]:

@@ -76,11 +76,11 @@ class Books:
 
 
 @contextmanager
-def books(folder: Path) -> Iterator[Books]:
+def books(folder: Path, url: str = "sqlite:///huikuan.db") -> Iterator[Books]:
     """Empty books in a folder with a configuration."""
     (folder / "contracts").mkdir()
-    (folder / "huikuan.toml").write_text('[store]\nurl = "sqlite:///huikuan.db"\n', encoding="utf-8")
-    store = open_store(f"sqlite:///{folder / 'huikuan.db'}", create=True)
+    (folder / "huikuan.toml").write_text(f'[store]\nurl = "{url}"\n', encoding="utf-8")
+    store = open_store(url.replace("sqlite:///", f"sqlite:///{folder}/"), create=url.startswith("sqlite"))
     try:
         yield Books(folder, store)
     finally:

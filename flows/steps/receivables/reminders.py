@@ -24,13 +24,13 @@ from flows.steps.post import owe
 from flows.steps.receivables.agreements import PromiseLine, Touch, add_touches, promises, terms_by_name
 from flows.steps.receivables.columns import OpenTerms, reminders_due
 from flows.steps.receivables.guarantees import guarantee_findings
-from flows.steps.receivables.standing import numbers, open_terms, to_date
+from flows.steps.receivables.standing import numbers, open_terms, pauses_of, to_date
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.notice_texts import reminder_notice
 from models.domain.notices import Notice, NoticeKind
 from models.domain.receivables.agreements import PromiseState
-from models.domain.receivables.dunning import ACTION_FOR, FORMAL_FROM, DelayReason, Ladders, Tone, tone_on
+from models.domain.receivables.dunning import ACTION_FOR, FORMAL_FROM, DelayReason, Ladders, Pause, Tone, tone_on
 from models.domain.words import catalogue, say
 from models.tables import outbox
 
@@ -209,6 +209,32 @@ def _reasons(connection: Connection, as_of: date) -> dict[tuple[int, str], str]:
         {"d": day_number(as_of)},
     )
     return {(contract, term): code for contract, term, code in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class PausedLine:
+    """What is open and not asked for, or not in full, and why."""
+
+    which: str
+    customer: str
+    currency: str
+    open: int
+    asked: int  # the rest that reminders ask for; 0 where a promise or a hold stops them all
+    pauses: tuple[Pause, ...]
+
+
+def paused(connection: Connection, as_of: date, ladders: Ladders = _NO_LADDERS) -> list[PausedLine]:
+    """Everything that keeps reminders back on a day."""
+    day = day_number(as_of)
+    terms, names = open_terms(connection, day, ladders), numbers(connection)
+    return [
+        PausedLine(
+            f"{names[int(terms.contract[i])]}/{terms.term[i]}", terms.customers[terms.customer[i]],
+            terms.currencies[terms.currency[i]], int(terms.open[i]),
+            0 if terms.paused[i] >= day else int(terms.open[i] - terms.covered[i]), tuple(pauses),
+        )
+        for i, pauses in pauses_of(connection, terms, day).items()
+    ]  # fmt: skip
 
 
 # --- the night -----------------------------------------------------------------------------------------

@@ -225,6 +225,25 @@ class _Overlay:
         rows = self.holds.get(key, [])
         return NEVER if rows and rows[-1][0] == "hold" else NOT_PAUSED
 
+    def pauses(self, key: Key) -> list[dunning.Pause]:
+        """What keeps reminders of a term back, in whole or in part, and until when where that is known."""
+        as_of = to_date(self.as_of)
+        touches, credited = self.touches.get(key, []), [r[0] for r in self.credits.get(key, [])]
+        found = []
+        promised = self._promised(self.agreements.get(key, []), key)
+        if promised >= self.as_of:
+            found.append(dunning.Pause(dunning.PauseKind.PROMISE, as_of, to_date(promised)))
+        if self._held(key) != NOT_PAUSED:
+            found.append(dunning.Pause(dunning.PauseKind.HOLD, as_of))
+        found += [
+            dunning.Pause(kind, as_of)
+            for kind in (dunning.PauseKind.DISPUTE, dunning.PauseKind.CREDIT_NOTE)
+            if disputed([t for t in touches if t[0] in (kind.value, "settled")], 1, credited)
+        ]
+        if key in self.bills:
+            found.append(dunning.Pause(dunning.PauseKind.BILL, as_of))
+        return found
+
     def _plan(self, key: Key, open_: int, due: int) -> list[tuple[int, int]]:
         """(due day, open) of each open instalment of the last plan; what the plan leaves out keeps its date."""
         rows = [r for r in self.agreements.get(key, []) if r[0] == "instalment"]
@@ -243,6 +262,15 @@ class _Overlay:
             if sum_:
                 found.append((day_number(first if broken and first else part.due), sum_))
         return [*found, *([(due, left)] if left else [])]
+
+
+def pauses_of(connection: Connection, terms: OpenTerms, as_of: int) -> dict[int, list[dunning.Pause]]:
+    """By row: the pauses of what is open."""
+    overlay = _Overlay(connection, as_of)
+    touched = {**overlay.agreements, **overlay.touches, **overlay.holds, **overlay.bills}
+    rows = {key: _row_of(terms, key) for key in touched}
+    found = {row: overlay.pauses(key) for key, row in rows.items() if row is not None}
+    return {row: pauses for row, pauses in sorted(found.items()) if pauses}
 
 
 def disputed(touches: Sequence[tuple[Any, ...]], open_: int, credited: Sequence[int] = ()) -> int:

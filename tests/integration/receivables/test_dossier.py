@@ -241,3 +241,18 @@ def test_a_plan_asks_only_for_what_has_passed(own: Books) -> None:
 def test_what_cannot_be_made_says_why(own: Books, arguments: list[str], says: str) -> None:
     assert says in run(own, *arguments, code=2)
     assert not (own.folder / "out").exists()
+
+
+@pytest.mark.server
+def test_the_same_pack_from_postgresql(tmp_path: Path, url: str) -> None:
+    packs = []
+    for name, address in (("pg", url), ("lite", "sqlite:///huikuan.db")):
+        (tmp_path / name).mkdir()
+        with books(tmp_path / name, address) as made:
+            promise = PromiseFact("T1", Promise(date(2026, 1, 25), date(2026, 2, 10), 300_00, "Wang"))
+            billed(made, contract(), promises=(promise,))
+            made.touch("C-1/T1", "demand", date(2026, 2, 1), "EMS 1")
+            made.touch("C-1/T1", "credit_note", date(2026, 2, 3), gross=10_00)
+            _, folder = pack(made, "C-1/T1", "--reference-rate", "3.10")
+            packs.append({p.name: p.read_bytes() for p in folder.iterdir()})
+    assert packs[0] == packs[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from connectors.notify.errors import NotSent
 from connectors.store.bulk import fetch
+from flows.cli import app
 from flows.steps.evaluation.columns import day_number
 from flows.steps.notify import drain
 from flows.steps.receivables.agreements import Touch, add_promise, add_touch, find_term
-from flows.steps.receivables.reminders import Reminder, ReminderRules, reminders
+from flows.steps.receivables.reminders import Reminder, ReminderRules, paused, reminders
 from models.domain.notices import Notice
 from models.domain.receivables.agreements import Promise
 from models.domain.receivables.dunning import Ladders, Step, Tone
@@ -57,9 +60,9 @@ class Mailbox:
 
 
 @contextmanager
-def billed(folder: Path, contract: str) -> Iterator[Desk]:
+def billed(folder: Path, contract: str, url: str = "sqlite:///huikuan.db") -> Iterator[Desk]:
     """C-1/T1 invoiced, notices live."""
-    with company(folder) as firm:
+    with company(folder, url) as firm:
         firm.contract("C-1", text=contract)
         firm.world.move(firm.world.find("M1"), "已完成", firm.at(date(2026, 11, 18)), "Li")
         firm.night()
@@ -149,6 +152,25 @@ def test_an_open_credit_note_stops_its_part_until_it_came(tmp_path: Path) -> Non
         desk.firm.night(day=later(7), reminders=ReminderRules())
         assert desk.rows("SELECT level, gross FROM reminders WHERE kind = 'reminder'") == [(1, 250_00)]
         assert [r.asked for r in owed(desk, later(16))] == [250_00]
+
+
+def test_what_is_paused_says_why(tmp_path: Path) -> None:
+    with billed(tmp_path, text()) as desk:
+        touch(desk, "credit_note", later(2), gross=150_00)
+        promised(desk)
+        config = ["--config", str(tmp_path / "huikuan.toml"), "--as-of", later(3).isoformat()]
+        shown = CliRunner().invoke(app, ["remind", "--paused", "--json", *config])
+        (one,) = json.loads(shown.stdout)
+        assert (one["open"], one["asked"]) == ("400.00", "0.00")
+        assert one["pauses"] == [
+            {"kind": "promise", "until": later(20).isoformat()},
+            {"kind": "credit_note", "until": None},
+        ]
+        assert later(20).isoformat() in CliRunner().invoke(app, ["remind", "--paused", *config]).stdout.replace(
+            "\n", ""
+        )
+        with desk.firm.store.read() as connection:
+            assert [p.asked for p in paused(connection, later(21))] == [250_00]
 
 
 def test_a_reminder_noted_by_hand_counts_for_its_day(tmp_path: Path) -> None:
@@ -251,3 +273,17 @@ def test_what_waits_for_a_channel_asks_for_what_is_open_when_it_goes(tmp_path: P
         night(desk, later(3), box=box)
         ((_, notice),) = box.sent
         assert "CNY 250.00" in str(notice.payload["text"])
+
+
+@pytest.mark.server
+def test_sending_on_postgresql(tmp_path: Path, url: str) -> None:
+    with billed(tmp_path, text("reminders: send\ncustomer_class: other\n"), url) as desk:
+        box = Mailbox(down=True)
+        night(desk, later(1), box=box)
+        desk.payments("date,amount,currency,contract,term\n2026-12-02,150.00,CNY,C-1,T1\n", today=later(3))
+        box.down = False
+        for day in (3, 4):
+            night(desk, later(day), box=box)
+        ((_, notice),) = box.sent
+        assert "CNY 250.00" in str(notice.payload["text"])
+        assert [t[0] for t in touched(desk)] == ["outbox", "mail"]
