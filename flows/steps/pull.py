@@ -447,4 +447,4 @@ def stored_milestones(store: Store) -> dict[str, int]:
     """How many milestones the last pulls left of each connection, without those that are gone."""
     here = sa.select(milestones.c.connection, sa.func.count()).where(~milestones.c.deleted)
     with store.read() as connection:
-        return dict(connection.execute(here.group_by(milestones.c.connection)).tuples().all())
+        return {row[0]: row[1] for row in connection.execute(here.group_by(milestones.c.connection))}

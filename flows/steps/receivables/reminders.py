@@ -304,10 +304,16 @@ def _unknown_classes(connection: Connection, ladders: Ladders) -> list[Finding]:
     ):
         body = orjson.loads(text)
         own = str(body.get("customer_class", ""))
-        if own and own not in ladders and "ladder" not in body:
-            params = {"contract": number, "found": own, "known": ", ".join(sorted(ladders)) or "-"}
-            found.append(Finding("LADDER_CLASS_UNKNOWN", Severity.WARNING, Place(contract=number), params))
+        found += class_finding(number, own, ladders, Place(contract=number)) if "ladder" not in body else []
     return found
+
+
+def class_finding(contract: str, customer_class: str, ladders: Ladders, place: Place) -> list[Finding]:
+    """The customer class of a contract, where the configuration has no ladder for it."""
+    if not customer_class or customer_class in ladders:
+        return []
+    params = {"contract": contract, "found": customer_class, "known": ", ".join(sorted(ladders)) or "-"}
+    return [Finding("LADDER_CLASS_UNKNOWN", Severity.WARNING, place, params)]
 
 
 def _names(connection: Connection, terms: OpenTerms) -> set[str]:

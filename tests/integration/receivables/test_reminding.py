@@ -129,6 +129,8 @@ def test_a_class_without_a_ladder_is_told(tmp_path: Path) -> None:
         found = night(desk, later(-5), ReminderRules(LADDERS)).report.findings
         assert [(f.code, f.params["found"]) for f in found] == [("LADDER_CLASS_UNKNOWN", "pubic")]
         assert "public" in found[0].text("zh-CN")
+        checked = CliRunner().invoke(app, ["check", "--json", "--config", str(tmp_path / "huikuan.toml")])
+        assert "LADDER_CLASS_UNKNOWN" in [f["code"] for f in json.loads(checked.stdout)["findings"]]
 
 
 def test_the_contact_is_spoken_to_in_its_own_tone_until_a_demand(tmp_path: Path) -> None:
