@@ -364,6 +364,7 @@ def remind(
     proof: Annotated[str | None, typer.Option(help=t("option.proof"))] = None,
     code: Annotated[str | None, typer.Option(help=t("option.delay_reason"))] = None,
     amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    paused: Annotated[bool, typer.Option("--paused", help=t("option.paused"))] = False,
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
     json: Json = False,
@@ -379,6 +380,7 @@ def remind(
             proof=proof,
             code=code,
             amount=amount,
+            show_paused=paused,
             as_of=as_of,
             as_json=json,
             language=LANGUAGE,
@@ -426,6 +428,32 @@ def plan(
             default_clause=default_clause,
             day=day,
             note=note,
+            language=LANGUAGE,
+        )
+    )
+
+
+@app.command(help=t("help.dossier"))
+def dossier(
+    which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
+    customer: Annotated[str | None, typer.Option(help=t("option.dossier_customer"), metavar="NAME")] = None,
+    out: Annotated[Path | None, typer.Option(help=t("option.dossier_out"), metavar="FOLDER")] = None,
+    language: Annotated[str | None, typer.Option(help=t("option.dossier_language"))] = None,
+    reference_rate: Annotated[str | None, typer.Option(help=t("option.reference_rate"), metavar="PERCENT")] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().dossier(
+            config,
+            which,
+            customer,
+            out=out,
+            page_language=language,
+            reference_rate=reference_rate,
+            as_of=as_of,
+            as_json=json,
             language=LANGUAGE,
         )
     )

@@ -30,7 +30,7 @@ from flows.steps.evaluation.columns import day_number
 from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
 from flows.steps.push import PushOutcome
-from flows.steps.receivables.reminders import follow
+from flows.steps.receivables.reminders import ReminderRules, follow
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import ConnectionLine, NightReport
@@ -125,6 +125,7 @@ class Night:
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
     judge: Judge = judge_here
+    reminders: ReminderRules = field(default_factory=ReminderRules)
     dask: str = ""  # address of the scheduler whose workers judge, where Prefect runs the night
     config: str = ""  # path of the configuration, for those workers
     full: bool = False
@@ -399,7 +400,8 @@ async def _follow(night: Night) -> Sequence[Finding]:
     """After the posting: reminders drafted, broken promises and ending guarantees noticed."""
     night.say("follow")
     with night.store.begin() as connection:
-        return follow(connection, night.as_of, night.recorded_at, dry_run=night.dry_run).findings
+        found = follow(connection, night.as_of, night.recorded_at, night.reminders, dry_run=night.dry_run)
+        return found.findings
 
 
 async def _push(night: Night, report_: NightReport, prolong: Callable[[sa.Connection], None]) -> PushOutcome:

@@ -23,6 +23,7 @@ from connectors.sinks.registry import kinds, meaning, sink
 from flows.environment import environment
 from flows.settings_file import PREFIX, RawConfig, Trail, read_config
 from models.domain.findings import Finding
+from models.domain.receivables.dunning import Ladders, Step, Tone, ladder_problems
 
 #: Characters that a secret of webhooks has at least.
 SECRET_MIN = 16
@@ -123,6 +124,25 @@ class CompanySettings(_Strict):
     timezone: str = "Asia/Shanghai"
 
 
+class StepSettings(_Strict):
+    """One step of a ladder."""
+
+    level: int = Field(ge=1)
+    from_day: int = Field(ge=-365, le=3650, description="days after the due date; before it where negative")
+    tone: Literal["friendly", "formal"] | None = None
+
+
+class LadderSettings(_Strict):
+    """[ladders.CLASS]: the reminders of the customers of a class; `default` is for the others."""
+
+    steps: Annotated[list[StepSettings], Field(min_length=1)]
+
+    def ladder(self) -> tuple[Step, ...]:
+        """As the rules read it."""
+        steps = [Step(s.level, s.from_day, Tone(s.tone) if s.tone else None) for s in self.steps]
+        return tuple(sorted(steps, key=lambda s: s.level))
+
+
 class RunSettings(_Strict):
     """[run]"""
 
@@ -149,6 +169,7 @@ class Settings(BaseSettings):
     sinks: dict[str, SinkSettings] = Field(default_factory=dict)
     notify: list[NotifySettings] = Field(default_factory=list)
     reports: ReportSettings = ReportSettings()
+    ladders: dict[str, LadderSettings] = Field(default_factory=dict)
     company: CompanySettings = CompanySettings()
     run: RunSettings = RunSettings()
 
@@ -182,6 +203,11 @@ class Loaded:
         if path != url and not path.startswith("/") and path != ":memory:":
             return f"sqlite:///{(self.root / path).as_posix()}"
         return url
+
+    @property
+    def ladders(self) -> Ladders:
+        """The reminder ladders by class of customer."""
+        return {name: one.ladder() for name, one in self.settings.ladders.items()}
 
     @property
     def out(self) -> Path:
@@ -223,6 +249,7 @@ def load_settings(
         _say_what_is_wrong(config, problem)
     if settings is not None:
         _check_zone(config, settings.company.timezone)
+        _check_ladders(config, settings.ladders)
     if config.findings or settings is None:
         raise SettingsError(config.findings)
     return Loaded(settings, path.resolve().parent, path.name)
@@ -233,6 +260,12 @@ def _check_zone(config: RawConfig, zone: str) -> None:
     if zone not in zones:
         near = difflib.get_close_matches(zone, sorted(zones), cutoff=0.5) or ["Asia/Shanghai"]
         config.complain("CONFIG_CHOICE", ("company", "timezone"), found=zone, expected=", ".join(near))
+
+
+def _check_ladders(config: RawConfig, ladders: Mapping[str, LadderSettings]) -> None:
+    for name, one in ladders.items():
+        for first, second in ladder_problems(one.ladder()):
+            config.complain("LADDER_OVERLAPS", ("ladders", name, "steps"), one=first, other=second)
 
 
 # --- what a connector can be told --------------------------------------------------------------------
@@ -397,6 +430,9 @@ def _known_keys(trail: Trail) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "store": StoreSettings, "contracts": ContractSettings, "notify": NotifySettings, "reports": ReportSettings,
         "company": CompanySettings, "run": RunSettings, "connections": ConnectionSettings, "sinks": SinkSettings,
+        "ladders": LadderSettings,
     }  # fmt: skip
     model = models.get(trail[0]) if trail else Settings
+    if trail[:1] == ("ladders",) and "steps" in trail:
+        model = StepSettings
     return list(model.model_fields) if model else []

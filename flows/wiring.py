@@ -23,6 +23,7 @@ from connectors.registry import connector, rooted
 from connectors.store import Store, open_store
 from flows.night import Connection, Night, Pusher, Sooner, WriteBack, run_sooner
 from flows.settings import ConnectionSettings, Loaded
+from flows.steps.receivables.reminders import ReminderRules
 from models.domain.ready import NAMESPACE, NightReport
 from models.ports import Commenter, Source
 
@@ -132,6 +133,7 @@ def the_night(
         gate=checks.gate if run.checks else None,
         on_news=checks.make_ready if run.checks else _nothing,
         out_check=checks.out_check if run.checks else None,
+        reminders=_reminder_rules(loaded),
         dask=run.dask,
         config=str((loaded.root / loaded.file).resolve()),
         full=full,
@@ -163,6 +165,18 @@ def pull_sooner(loaded: Loaded, store: Store, name: str, part: tuple[str, ...]) 
 
         part = within(store, name, part, configured)
     return asyncio.run(run_sooner(the_night(loaded, store, only=name, part=part)))
+
+
+def _reminder_rules(loaded: Loaded) -> ReminderRules:
+    """The ladders, and each mail entry of role customer_payer that listens to `overdue`."""
+    from connectors.notify.channel import Channel
+
+    ways = [
+        None if entry.contracts is None else frozenset(entry.contracts)
+        for entry in loaded.settings.notify
+        if entry.role == "customer_payer" and "overdue" in entry.on and Channel(entry.url.get_secret_value()).is_mail
+    ]
+    return ReminderRules(loaded.ladders, tuple(ways))
 
 
 def _nothing() -> None:

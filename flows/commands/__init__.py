@@ -11,6 +11,7 @@ from flows.commands.admin import (
     init,
 )
 from flows.commands.contract_import import import_contracts
+from flows.commands.dossier import dossier
 from flows.commands.listening import listen
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
@@ -40,6 +41,7 @@ __all__ = [
     "db_upgrade",
     "demo",
     "deploy",
+    "dossier",
     "evaluate",
     "explain",
     "forecast",

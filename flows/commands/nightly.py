@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from flows.night import Night, NightOutcome, run_night
 from flows.settings import Loaded
 from flows.steps.contracts import read_files
 from flows.steps.pull import stored_milestones
+from models.domain.contracts import Contract
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
@@ -253,6 +254,20 @@ def demo(folder: Path, *, prefect: bool, language: str) -> int:
     return 0
 
 
+def _unknown_classes(found: Sequence[Contract], loaded: Loaded) -> list[Finding]:
+    """Contracts whose customer class has no ladder."""
+    from flows.steps.receivables.reminders import class_finding
+
+    return [
+        finding
+        for c in found
+        if "ladder" not in c.rules.stated
+        for finding in class_finding(
+            c.number, c.rules.customer_class, loaded.ladders, Place(file=c.file, line=c.line, contract=c.number)
+        )
+    ]
+
+
 @command
 def check(config: Path, language: str, *, as_json: bool) -> int:
     """Verify configuration, contracts, bindings and connections; change nothing."""
@@ -261,7 +276,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     lines = asyncio.run(_check_connections(loaded, _stored_milestones(loaded), language))
     sinks = asyncio.run(check_sinks(loaded, language))
     failed = [x for x in lines if x["state"] != "ok"]
-    findings += _bad_channels(loaded)
+    findings += [*_bad_channels(loaded), *_unknown_classes(found, loaded)]
     if as_json:
         print_json(
             {

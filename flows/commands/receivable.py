@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from rich.text import Text
 
 from flows import wiring
 from flows.commands.shared import Stop, command, day_of, err, out, print_findings, print_json, settings, table
@@ -16,6 +17,9 @@ from models.domain.findings import Finding, Severity
 from models.domain.money import amount_text, minor_digits, to_minor
 from models.domain.words import say
 from models.tables import contracts
+
+#: Drafts shown in full; `--json` has them all.
+TEXTS_MAX = 20
 
 
 def _file(file: Path, language: str) -> Path:
@@ -95,7 +99,7 @@ def ageing(config: Path, by: str, *, as_of: str | None, as_json: bool, language:
     loaded = settings(config)
     day = day_number(day_of(as_of, wiring.today(loaded)))
     with wiring.the_store(loaded).read() as connection:
-        found = ageing_table(open_terms(connection, day, undated=True), day, (by,))
+        found = ageing_table(open_terms(connection, day, loaded.ladders, undated=True), day, (by,))
         changed = changed_since(connection)
         names = numbers(connection) if by == "contract" else {}
     rows = [
@@ -130,11 +134,12 @@ def remind(
     proof: str | None,
     code: str | None,
     amount: str | None,
+    show_paused: bool,
     as_of: str | None,
     as_json: bool,
     language: str,
 ) -> int:
-    """The reminders owed, with their drafts; or write a touch with a customer down."""
+    """The reminders owed, with their drafts; what is paused; or write a touch with a customer down."""
     loaded = settings(config)
     today = day_of(as_of, wiring.today(loaded))
     store = wiring.the_store(loaded)
@@ -145,10 +150,15 @@ def remind(
             _log(connection, which, log, day_of(day, today), (channel, proof, code, amount, by), language)
         out.print(say("cli.noted", language, which=which))
         return 0
-    from flows.steps.receivables.reminders import reminders
+    from flows.steps.receivables.reminders import paused, reminders
 
+    if show_paused:
+        with store.read() as connection:
+            lines = [p for p in paused(connection, today, loaded.ladders) if which in (None, p.which)]
+        _show_paused(lines, as_json=as_json, language=language)
+        return 0
     with store.read() as connection:
-        owed = [r for r in reminders(connection, today) if which in (None, r.which, r.contract)]
+        owed = [r for r in reminders(connection, today, loaded.ladders) if which in (None, r.which, r.contract)]
     if as_json:
         print_json([_reminder(r) for r in owed])
     elif not owed:
@@ -158,23 +168,57 @@ def remind(
     return 1 if owed else 0
 
 
+def _show_paused(lines: Sequence[Any], *, as_json: bool, language: str) -> None:
+    if as_json:
+        print_json([_paused(p) for p in lines])
+    elif not lines:
+        out.print(say("cli.nothing_paused", language))
+    else:
+        heads = [(say(f"cli.column.{k}", language), j) for k, j in (("which", "left"), ("by_customer", "left"), ("open", "right"), ("asked", "right"), ("paused_by", "left"))]  # fmt: skip
+        rows = [
+            (p.which, p.customer, said_money(p.open, p.currency), said_money(p.asked, p.currency), "\n".join(_pause(x, language) for x in p.pauses))
+            for p in lines
+        ]  # fmt: skip
+        table(say("cli.title.paused", language), heads, rows)
+
+
+def _pause(pause: Any, language: str) -> str:
+    until = "" if pause.until is None else f" {say('cli.paused_until', language, day=pause.until)}"
+    return say(f"pause.{pause.kind.value}", language) + until
+
+
+def _paused(p: Any) -> dict[str, object]:
+    digits = minor_digits(p.currency)
+    number, _, term = p.which.rpartition("/")
+    return {
+        "contract": number, "term": term, "customer": p.customer, "currency": p.currency,
+        "open": amount_text(p.open, digits), "asked": amount_text(p.asked, digits),
+        "pauses": [{"kind": x.kind.value, "until": x.until.isoformat() if x.until else None} for x in p.pauses],
+    }  # fmt: skip
+
+
 def _reminder(r: Any) -> dict[str, object]:
     digits = minor_digits(r.currency)
     return {
         "contract": r.contract, "term": r.term, "customer": r.customer, "currency": r.currency,
         "open": amount_text(r.open, digits), "asked": amount_text(r.asked, digits), "due_on": r.due.isoformat(),
         "days": r.days, "level": r.level, "reason": r.reason, "action": r.action, "language": r.language,
-        "to": list(r.to), "text": r.text(),
+        "tone": r.tone, "sends": r.sends, "to": list(r.to), "text": r.text(),
     }  # fmt: skip
 
 
-def _show_reminders(owed: Iterable[Any], language: str) -> None:
+def _show_reminders(owed: Sequence[Any], language: str) -> None:
     heads = [(say(f"cli.column.{k}", language), j) for k, j in (("which", "left"), ("by_customer", "left"), ("open", "right"), ("due_on", "left"), ("days_late", "right"), ("level", "right"), ("advice", "left"))]  # fmt: skip
     rows = [
         (r.which, r.customer, said_money(r.asked, r.currency), r.due, r.days, r.level, say(f"action.{r.action}", language) if r.action else "")
         for r in owed
     ]  # fmt: skip
     table(say("cli.title.reminders", language), heads, rows)
+    for r in owed[:TEXTS_MAX]:
+        out.print(Text(f"\n{r.which} -> {', '.join(r.to) or say('cli.reminder_nobody', language)}", style="bold"))
+        out.print(Text(r.text()))
+    if len(owed) > TEXTS_MAX:
+        out.print(say("cli.reminders_more", language, n=len(owed) - TEXTS_MAX))
 
 
 def _log(

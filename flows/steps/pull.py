@@ -455,5 +455,4 @@ def stored_milestones(store: Store) -> dict[str, int]:
     """How many milestones the last pulls left of each connection, without those that are gone."""
     here = sa.select(milestones.c.connection, sa.func.count()).where(~milestones.c.deleted)
     with store.read() as connection:
-        rows = connection.execute(here.group_by(milestones.c.connection)).all()
-    return {name: number for name, number in rows}  # noqa: C416 - rows are typed as rows, not as pairs
+        return {row[0]: row[1] for row in connection.execute(here.group_by(milestones.c.connection))}

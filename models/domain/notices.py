@@ -18,6 +18,7 @@ class NoticeKind(StrEnum):
     EXCEPTION = "exception"
     DIGEST = "digest"
     SOURCE_FAILED = "source_failed"
+    REMINDER = "reminder"  # to a customer; goes where an entry of role customer_payer listens to `overdue`
 
 
 class Role(StrEnum):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.domain import contracts as m
+from models.domain.receivables.dunning import Tone
 from models.records.contract_file import RECEIVABLES_KEYS, SIZES
 from models.records.receivables_schema import receivables_schemas
 
@@ -152,6 +153,7 @@ def _contact() -> Schema:
         "email": _ref("text"),
         "phone": _ref("text"),
         "language": _enum(("zh-CN", "en")),
+        "tone": _enum(tuple(Tone)),
     }
     return _object(fields, "role", "name")
 

@@ -355,12 +355,14 @@ reminders = Table(
     Column("key", String(36), nullable=False, unique=True),
     _contract(),
     Column("term_id", Id, ForeignKey("terms.id"), nullable=False),
-    Column("kind", String(12), nullable=False),  # reminder, demand, delivered, answer, dispute, settled, reason
+    Column(
+        "kind", String(12), nullable=False
+    ),  # reminder, demand, delivered, answer, dispute, credit_note, settled, reason
     Column("level", Integer),
     Column("day", Integer, nullable=False),
     Column("due_day", Integer),
     Column("gross", BigInteger),  # open that day, or in dispute
-    Column("channel", Text, nullable=False),  # draft, mail, letter, phone …
+    Column("channel", Text, nullable=False),  # draft, outbox, mail, letter, phone …
     Column("proof", Text),
     Column("code", String(20)),  # a delay reason
     Column("by", Text, nullable=False),

@@ -15,13 +15,14 @@ from flows.steps.receivables.reading import Refused
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NAMESPACE
 from models.domain.receivables.agreements import Paid, Promise, PromiseState, promise_state
+from models.records.reading import closest
 from models.tables import agreements, reminders
 
 _AGREEMENT = ("key", "contract_id", "term_id", "kind", "made_day", "until_day", "gross", "plan", "default_clause", "by", "note", "recorded_at")  # fmt: skip
 _TOUCH = ("key", "contract_id", "term_id", "kind", "level", "day", "due_day", "gross", "channel", "proof", "code", "by", "recorded_at")  # fmt: skip
 
 #: What may be written down about a term, beside the reminders that the night makes.
-TOUCHES = ("demand", "delivered", "answer", "dispute", "settled", "reason", "reminder")
+TOUCHES = ("demand", "delivered", "answer", "dispute", "credit_note", "settled", "reason", "reminder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def find_term(connection: Connection, which: str) -> Owner:
         {"n": number, "t": term},
     )
     if not found:
-        raise Refused("ROW_TERM_UNKNOWN", which=which, closest="-")
+        raise Refused("ROW_TERM_UNKNOWN", which=which, closest=closest(which, terms_by_name(connection)) or "-")
     return Owner(found[0][0], found[0][1], which, found[0][2])
 
 
