@@ -121,6 +121,22 @@ def night_rows() -> None:
         )
 
 
+def connector_rows() -> None:
+    from bench.connectors import api_systems, measure, memory
+    from connectors.registry import connector
+
+    pages, many = (2_000, 5_000) if QUICK else (5_000, 10_000)
+    for system in api_systems():
+        found, held = measure(connector(system), pages), memory(system, many)
+        line(
+            f"{system}: pull {pages:,} milestones, {found.requests} requests, {found.at_once} at once",
+            f"{found.ours:.2f} s; a quiet night {found.quiet} requests, {found.quiet_more} for a project more",
+            f"bare httpx loop {found.bare:.2f} s",
+            f"{found.ratio:.2f}; {held} MiB for {many:,}",
+            "≤ 1.3; ≤ 300 MiB for 100,000",
+        )
+
+
 def process_rows() -> None:
     def run(*arguments: str) -> float:
         begin = time.perf_counter()
@@ -154,6 +170,7 @@ ROWS = {
     "post": post_row,
     "postgres": post_postgres_row,
     "pull": pull_rows,
+    "connectors": connector_rows,
     "night": night_rows,
     "process": process_rows,
 }

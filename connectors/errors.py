@@ -57,3 +57,7 @@ class SourceUnavailable(SourceError):
 
 class BadPayload(SourceError):
     """The answer came, but not in the shape we agreed on."""
+
+
+class NeedsPerson(SourceError):
+    """Nothing is wrong with the request, but a person must decide or put something right first."""

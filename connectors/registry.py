@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from connectors.errors import SourceConfig
+from connectors.http.hooks import OWN, Hook
 from models.domain.trouble import Words
 from models.domain.words import catalogue
-from models.ports import Source
+from models.ports import Commenter, Source
 
 GROUP = "huikuan.connectors"
 BUILT_IN = {
+    "asana": "connectors.asana",
+    "azure_devops": "connectors.azure_devops",
+    "clickup": "connectors.clickup",
     "dlt": "connectors.dlt",
     "feishu_project": "connectors.feishu_project",
     "github": "connectors.github",
     "gitlab": "connectors.gitlab",
     "icalendar": "connectors.ical",
+    "jira": "connectors.jira",
     "linear": "connectors.linear",
     "monday": "connectors.monday",
     "ms_planner": "connectors.ms_planner",
@@ -36,17 +41,22 @@ BUILT_IN = {
     "pingcode": "connectors.pingcode",
     "redmine": "connectors.redmine",
     "singer": "connectors.singer",
+    "smartsheet": "connectors.smartsheet",
     "table": "connectors.spreadsheet",
     "tapd": "connectors.tapd",
     "teambition": "connectors.teambition",
     "worktile": "connectors.worktile",
+    "yunxiao": "connectors.yunxiao",
     "zentao": "connectors.zentao",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key of [connections.NAME]; a secret never stands in the file itself."""
+    """One key of [connections.NAME]; a secret never stands in the file itself.
+
+    Values come in the type of `default`: a tuple takes a list of texts (or one), None and "" take a text.
+    """
 
     name: str
     required: bool = False
@@ -54,6 +64,7 @@ class Option:
     default: object = None
     help: str = ""
     path: bool = False  # names files: relative ones begin at the folder of the configuration
+    choices: Sequence[str] = ()  # the values that are allowed (of a tuple: for each of its texts); none: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,8 @@ class ConnectorInfo:
     build: Callable[..., Source]  # build(name, options, *, clock, transport=None, sleep=asyncio.sleep)
     fake: Callable[[], object] | None = None  # a scripted vendor for the conformance suite (connectors.kit.fakes)
     reads: str = "api"  # or "files" (files, and programs that give records): which conformance suite applies
+    hook: Hook = OWN  # how the vendor's webhooks are signed; OWN: by a secret of ours
+    commenter: Callable[[Any], Commenter] | None = None  # of a source as built: where it can be written back
 
 
 def option_help(system: str, option: Option, language: str) -> str:
@@ -92,7 +105,10 @@ def connector(system: str) -> ConnectorInfo:
 
 
 def checked_options(name: str, info: ConnectorInfo, options: Mapping[str, object]) -> dict[str, Any]:
-    """Options with known keys only. Raises SourceConfig with the closest valid key, or for a missing one."""
+    """A value for every option: the given one in the type of its default, else the default.
+
+    Raises SourceConfig with the closest valid key or value, or for a missing one.
+    """
     known = {o.name: o for o in info.options}
     for key in options:
         if key not in known:
@@ -102,7 +118,7 @@ def checked_options(name: str, info: ConnectorInfo, options: Mapping[str, object
     if missing:
         help_ = _meaning(info.system, known[missing[0]])
         raise SourceConfig("key_missing", connection=name, keys=", ".join(missing), key=missing[0], help=help_)
-    return {k: _fitting(name, info.system, known[k], v) for k, v in options.items()}
+    return {k: _allowed(name, info.system, o, options[k]) if k in options else o.default for k, o in known.items()}
 
 
 def rooted(info: ConnectorInfo, options: Mapping[str, object], root: Path) -> dict[str, object]:
@@ -119,6 +135,15 @@ def _from_root(value: object, root: Path) -> object:
 
 def _meaning(system: str, option: Option) -> Words:
     return Words(f"connector_option.{system}.{option.name}", option.help)
+
+
+def _allowed(name: str, system: str, option: Option, value: object) -> Any:
+    """The value in the type of its default, and among the choices where there are some."""
+    found = _fitting(name, system, option, value)
+    if option.choices:
+        for each in found if isinstance(found, tuple) else (found,):
+            one_of(name, option.name, each, option.choices)
+    return found
 
 
 def _fitting(name: str, system: str, option: Option, value: object) -> Any:

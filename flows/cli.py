@@ -6,14 +6,16 @@ Exit codes: 0 done; 1 done, and something waits for a person; 2 could not run; 3
 from __future__ import annotations
 
 import locale
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from flows.environment import be_quiet, environment
-from models.domain.words import say
+from models.domain.words import catalogue, say
 
 
 def ui_language() -> str:
@@ -212,6 +214,33 @@ def notices(
     finish(_commands().notices(config, retry=retry, as_json=json, language=LANGUAGE))
 
 
+@app.command(help=t("help.sinks"))
+def sinks(
+    config: Config = DEFAULT_CONFIG,
+    retry: Annotated[bool, typer.Option("--retry", help=t("option.sinks_retry"))] = False,
+    backfill: Annotated[bool, typer.Option("--backfill", help=t("option.sinks_backfill"))] = False,
+    settle: Annotated[str | None, typer.Option(metavar="RECORD", help=t("option.sinks_settle"))] = None,
+    by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().sinks(
+            config, retry=retry, backfill=backfill, settled=settle, by=by, as_json=json, language=LANGUAGE
+        )
+    )
+
+
+@app.command(help=t("help.listen"))
+def listen(
+    config: Config = DEFAULT_CONFIG,
+    host: Annotated[str, typer.Option(help=t("option.listen_host"))] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help=t("option.listen_port"))] = 8787,
+    wait: Annotated[int, typer.Option(min=0, max=600, help=t("option.listen_wait"))] = 5,
+    handshake: Annotated[list[str] | None, typer.Option(metavar="NAME=FILE", help=t("option.handshake"))] = None,
+) -> None:
+    finish(_commands().listen(config, host=host, port=port, wait=wait, handshakes=handshake or [], language=LANGUAGE))
+
+
 @app.command(help=t("help.deploy"))
 def deploy(
     config: Config = DEFAULT_CONFIG,
@@ -295,11 +324,31 @@ def allocate(
     line: Annotated[int | None, typer.Argument(help=t("option.line"))] = None,
     which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
     amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    counts_as: Annotated[str | None, typer.Option(help=t("option.counts_as"))] = None,
+    aside: Annotated[str | None, typer.Option(help=t("option.aside"), metavar="REASON")] = None,
+    undo: Annotated[str | None, typer.Option(help=t("option.undo"), metavar="REASON")] = None,
+    returned: Annotated[str | None, typer.Option(help=t("option.money_returned"), metavar="YYYY-MM-DD")] = None,
+    reason: Annotated[str | None, typer.Option(help=t("option.returned_reason"))] = None,
     by: Annotated[str | None, typer.Option(help=t("option.by"))] = None,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
-    finish(_commands().allocate(config, line, which, amount, by, as_json=json, language=LANGUAGE))
+    finish(
+        _commands().allocate(
+            config,
+            line,
+            which,
+            amount,
+            by,
+            counts_as=counts_as,
+            aside=aside,
+            undo=undo,
+            returned=returned,
+            reason=reason,
+            as_json=json,
+            language=LANGUAGE,
+        )
+    )
 
 
 Today = Annotated[str | None, typer.Option("--day", help=t("option.day"), metavar="YYYY-MM-DD")]
@@ -326,6 +375,7 @@ def remind(
     proof: Annotated[str | None, typer.Option(help=t("option.proof"))] = None,
     code: Annotated[str | None, typer.Option(help=t("option.delay_reason"))] = None,
     amount: Annotated[str | None, typer.Option(help=t("option.amount"))] = None,
+    paused: Annotated[bool, typer.Option("--paused", help=t("option.paused"))] = False,
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
     json: Json = False,
@@ -341,6 +391,7 @@ def remind(
             proof=proof,
             code=code,
             amount=amount,
+            show_paused=paused,
             as_of=as_of,
             as_json=json,
             language=LANGUAGE,
@@ -393,6 +444,32 @@ def plan(
     )
 
 
+@app.command(help=t("help.dossier"))
+def dossier(
+    which: Annotated[str | None, typer.Argument(metavar="CONTRACT/TERM", help=t("option.which"))] = None,
+    customer: Annotated[str | None, typer.Option(help=t("option.dossier_customer"), metavar="NAME")] = None,
+    out: Annotated[Path | None, typer.Option(help=t("option.dossier_out"), metavar="FOLDER")] = None,
+    language: Annotated[str | None, typer.Option(help=t("option.dossier_language"))] = None,
+    reference_rate: Annotated[str | None, typer.Option(help=t("option.reference_rate"), metavar="PERCENT")] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    finish(
+        _commands().dossier(
+            config,
+            which,
+            customer,
+            out=out,
+            page_language=language,
+            reference_rate=reference_rate,
+            as_of=as_of,
+            as_json=json,
+            language=LANGUAGE,
+        )
+    )
+
+
 def _given(key: str) -> Any:
     return typer.Option(help=t(f"option.guarantee_{key}"))
 
@@ -428,6 +505,59 @@ def guarantees(
     finish(
         _commands().guarantees(config, contract, code, given, taken=taken, as_of=as_of, as_json=json, language=LANGUAGE)
     )
+
+
+#: What the library says in English on every page of help.
+HEADINGS = {
+    "usage": r"^Usage:",
+    "options": r"^Options:",
+    "arguments": r"^Arguments:",
+    "commands": r"^Commands:",
+    "help": r"Show this message and exit\.",
+    "default": r"\[default:\s+",
+    "required": r"\[required\]",
+}
+
+
+def _spoken(text: str) -> str:
+    """A page of help in the user's language."""
+    for key, pattern in HEADINGS.items():
+        text = re.sub(pattern, t(f"heading.{key}"), text, flags=re.MULTILINE)
+    return text
+
+
+class SpokenCommand(TyperCommand):
+    """A command whose help is in the user's language throughout."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The page."""
+        return super().get_help(ctx) if LANGUAGE == "en" else _spoken(super().get_help(ctx))
+
+
+class SpokenGroup(TyperGroup):
+    """The same for a group of commands."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The page."""
+        return super().get_help(ctx) if LANGUAGE == "en" else _spoken(super().get_help(ctx))
+
+
+def _teach(group: typer.Typer, prefix: str = "") -> None:
+    """Every command's help ends with what a user would type."""
+    group.info.cls = SpokenGroup
+    for command in group.registered_commands:
+        name = str(command.name or getattr(command.callback, "__name__", ""))
+        command.cls = SpokenCommand
+        examples = catalogue(LANGUAGE).get(f"cli.example.{prefix}{name.replace('-', '_')}")
+        if examples:
+            shown = "\n".join(f"  {line}" for line in examples.splitlines())
+            command.help = f"{command.help}\n\n\b\n{t('heading.examples')}\n{shown}"
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        _teach(inner.typer_instance, f"{inner.name}_")
+
+
+_teach(app)
 
 
 def main() -> None:

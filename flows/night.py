@@ -1,6 +1,6 @@
 """The night: one definition of the order, run directly or as Prefect tasks.
 
-    pull -> check what came in -> match -> check what goes out -> post -> follow -> look ahead -> report -> notify
+    pull -> check what came in -> match -> check what goes out -> post -> follow -> look ahead -> push -> report -> notify
 
 A `runner` carries each coarse step out; with Prefect it makes a task of it, without it calls it. The
 steps themselves are plain functions of `flows.steps`.
@@ -12,7 +12,7 @@ import asyncio
 import gc
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,13 +24,14 @@ from connectors.errors import SourceError
 from connectors.reports.errors import ReportsNotWritten
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
-from connectors.store.errors import StoreError
+from connectors.store.errors import StoreBusy, StoreError
 from flows.steps import bind, contracts, decide, match, post, report
 from flows.steps.evaluation.columns import day_number
 from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
+from flows.steps.push import PushOutcome
 from flows.steps.receivables.outlook import Looked, look_ahead
-from flows.steps.receivables.reminders import follow
+from flows.steps.receivables.reminders import ReminderRules, follow
 from models.domain.calendars_spec import CalendarSpec
 from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import ConnectionLine, NightReport
@@ -63,6 +64,18 @@ OutCheck = Callable[[decide.Plan, Matched], "OutResult"]
 Judge = Callable[["Night", Sequence[Sequence[int]]], AsyncIterator[tuple[Matched, decide.Plan]]]
 
 
+class Pusher(Protocol):
+    """Sends the list to where invoices are made, or says what it would send."""
+
+    async def __call__(
+        self, report: NightReport, prolong: Callable[[sa.Connection], None], *, dry_run: bool
+    ) -> PushOutcome: ...
+
+
+#: Writes comments that are owed; given what raises where the lease was lost. How it went, in numbers.
+WriteBack = Callable[[Callable[[Any], None], int], Awaitable[Mapping[str, int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class OutResult:
     """What the checks say of what goes out."""
@@ -79,6 +92,7 @@ class Connection:
     system: str
     build: Callable[[], Source]
     projects: tuple[str, ...]
+    part: bool = False  # only some of its projects, now, and not as the whole pull that follows from its cursor
 
 
 async def judge_here(night: Night, shards: Sequence[Sequence[int]]) -> AsyncIterator[tuple[Matched, decide.Plan]]:
@@ -107,11 +121,14 @@ class Night:
     clock: Callable[[], int]
     write_reports: Callable[[NightReport], Sequence[Path]]
     notify: Callable[[NightReport], Awaitable[Mapping[str, int]]]
+    push: Pusher | None = None  # where there are sinks
+    write_back: WriteBack | None = None  # comments on milestones; None: no connection wants any
     gate: Gate | None = None
     on_news: Callable[[], None] = lambda: None  # called when a pull brings its first change
     out_check: OutCheck | None = None
     threshold: Threshold = field(default_factory=Threshold)  # from where on a move of the forecast is told
     judge: Judge = judge_here
+    reminders: ReminderRules = field(default_factory=ReminderRules)
     dask: str = ""  # address of the scheduler whose workers judge, where Prefect runs the night
     config: str = ""  # path of the configuration, for those workers
     full: bool = False
@@ -135,12 +152,16 @@ class NightOutcome:
     evaluated: int
     files: tuple[Path, ...] = ()
     notices: Mapping[str, int] = field(default_factory=dict)
+    pushes: Mapping[str, int] = field(default_factory=dict)  # by what became of them; in a dry run, by sink
+    dry_run: bool = False
+    foreseen: int = 0  # records that a dry run did not post
+    written_back: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def waits_for_a_person(self) -> bool:
         """Something needs a person: an exception, a finding, an approval, a dead letter."""
         errors = any(f.severity is Severity.ERROR for f in self.report.findings)
-        return bool(errors or self.report.exceptions or self.notices.get("dead"))
+        return bool(errors or self.report.exceptions or self.notices.get("dead") or self.written_back.get("dead"))
 
     @property
     def exit_code(self) -> int:
@@ -152,8 +173,9 @@ class NightOutcome:
 
 async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
     """The nightly run, once, alone (a lease in the database)."""
-    lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
-    with _collector_paused(), lease as prolong, _written_down(night):
+    with _collector_paused(), ExitStack() as alone:
+        prolong = await _alone(night, alone)
+        alone.enter_context(_written_down(night))
         read = await runner("contracts", _contracts, night)
         pulls = await runner("pull", _pull_all, night, prolong)
         unbound = await runner("bind", _bind, night)
@@ -161,18 +183,73 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         judged.findings += await runner("follow the money", _follow, night)
         ahead = await runner("look ahead", _look_ahead, night)
         judged.findings += ahead.findings
+        written = await runner("write back", _write_back, night, prolong) if night.write_back else {}
         report_ = _night_report(
             night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
         )
-        report_ = replace(report_, outlook=ahead.outlook)
+        pushed = await runner("push", _push, night, report_, prolong) if night.push else PushOutcome()
+        report_ = replace(report_, findings=(*pushed.findings, *report_.findings), outlook=ahead.outlook)
         files, failed = ([], None) if night.dry_run else await runner("report", _report, night, report_)
         sent = {} if night.dry_run else await runner("notify", night.notify, report_)
         if failed is not None:
             report_ = replace(report_, findings=(failed, *report_.findings))
         state = "in_part" if failed or any(p.state != "done" for p in pulls) else "done"
-        outcome = NightOutcome(state, report_, judged.posted, judged.evaluated, tuple(files), sent)
+        foreseen = len(judged.new) if night.dry_run else 0
+        outcome = NightOutcome(
+            state, report_, judged.posted, judged.evaluated, tuple(files), sent, pushed.counts, night.dry_run, foreseen, written
+        )  # fmt: skip
         _end(night, outcome)
     return outcome
+
+
+#: Begins the name of a holder of the night's lease who only follows a hint.
+SOONER = "webhook "
+#: So many seconds a night waits for such a holder.
+HINT_PATIENCE = 900
+
+
+async def _alone(night: Night, stack: ExitStack) -> Callable[[Any], None]:
+    """Take the night's lease. Raises StoreBusy while another night has it; what follows a hint is waited for."""
+    until = night.clock() + HINT_PATIENCE
+    while True:
+        try:
+            lease = night.store.lease("night", night.run_id, night.lease_seconds, night.clock)
+            return stack.enter_context(lease)
+        except StoreBusy as busy:
+            if not str(busy.params.get("holder")).startswith(SOONER) or night.clock() > until:
+                raise
+        await asyncio.sleep(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Sooner:
+    """What a pull between two nights did."""
+
+    pulls: tuple[PullOutcome, ...]
+    posted: post.Posted
+
+    @property
+    def is_done(self) -> bool:
+        """Did every pull succeed?"""
+        return all(p.state == "done" for p in self.pulls)
+
+
+async def run_sooner(night: Night) -> Sooner:
+    """After a hint: the night's pull, match and post for some connections, under the night's lease.
+
+    No reports and no notices: the night writes and sends them, and they tell of all connections.
+    """
+    lease = night.store.lease("night", f"{SOONER}{night.run_id}", night.lease_seconds, night.clock)
+    with lease as prolong, _written_down(night):
+        read = await _contracts(night)
+        pulls = await _pull_all(night, prolong)
+        unbound = await _bind(night)
+        judged = await _match_and_post(night, prolong)
+        stopped = [f for p in pulls for f in p.findings]
+        found = [*stopped, *read.findings, *(u.finding for u in unbound), *judged.findings]
+        done = Sooner(tuple(pulls), judged.posted)
+        _close(night, "done" if done.is_done else "in_part", judged.posted, judged.evaluated, found)
+    return done
 
 
 @contextmanager
@@ -215,12 +292,15 @@ def _begin(night: Night) -> None:
 
 
 def _end(night: Night, outcome: NightOutcome) -> None:
-    counts = {n: getattr(outcome.posted, n) for n in post.Posted.__dataclass_fields__} | {
-        "evaluated": outcome.evaluated
-    }
+    state = "dry_run" if night.dry_run else outcome.state
+    _close(night, state, outcome.posted, outcome.evaluated, outcome.report.findings)
+
+
+def _close(night: Night, state: str, posted: post.Posted, evaluated: int, found: Sequence[Finding]) -> None:
+    counts = {n: getattr(posted, n) for n in post.Posted.__dataclass_fields__} | {"evaluated": evaluated}
     ended = {
         "ended_at": night.clock(),
-        "state": "dry_run" if night.dry_run else outcome.state,
+        "state": state,
         "counts": orjson.dumps(counts).decode(),
     }
     rows = [
@@ -231,7 +311,7 @@ def _end(night: Night, outcome: NightOutcome) -> None:
             str(f.place),
             orjson.dumps({k: str(v) for k, v in f.params.items()}).decode(),
         )
-        for f in outcome.report.findings
+        for f in found
     ]
     with night.store.begin() as connection:
         bulk_insert(connection, findings_table, ("run_id", "code", "severity", "place", "params"), rows)
@@ -260,8 +340,9 @@ async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]
         source = wanted.build()
         async with source:
             return await pull_connection(
-                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong, night.on_news
-            )
+                source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong, night.on_news,
+                part=wanted.part,
+            )  # fmt: skip
     except SourceError as problem:
         return PullOutcome(wanted.name, "failed", trouble=problem.trouble)
     except _BUGS as problem:
@@ -315,7 +396,23 @@ async def _follow(night: Night) -> Sequence[Finding]:
     """After the posting: reminders drafted, broken promises and ending guarantees noticed."""
     night.say("follow")
     with night.store.begin() as connection:
-        return follow(connection, night.as_of, night.recorded_at, dry_run=night.dry_run).findings
+        found = follow(connection, night.as_of, night.recorded_at, night.reminders, dry_run=night.dry_run)
+        return found.findings
+
+
+async def _push(night: Night, report_: NightReport, prolong: Callable[[sa.Connection], None]) -> PushOutcome:
+    """To where invoices are made: what is on the list, once; what is wrong with a sink is a finding."""
+    assert night.push is not None
+    night.say("push")
+    return await night.push(report_, prolong, dry_run=night.dry_run)
+
+
+async def _write_back(night: Night, prolong: Callable[[Any], None]) -> Mapping[str, int]:
+    """Comments on the milestones of what became ready, was invoiced or paid."""
+    if night.write_back is None or night.dry_run:
+        return {}
+    night.say("write_back")
+    return await night.write_back(prolong, night.recorded_at)
 
 
 async def _look_ahead(night: Night) -> Looked:

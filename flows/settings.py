@@ -14,15 +14,21 @@ from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.errors import SourceConfig
 from connectors.registry import ConnectorInfo, Option, connector, systems
+from connectors.sinks.registry import kinds, meaning, sink
 from flows.environment import environment
 from flows.settings_file import PREFIX, RawConfig, Trail, read_config
 from models.domain.findings import Finding
 from models.domain.money import minor_digits, to_minor
+from models.domain.receivables.dunning import Ladders, Step, Tone, ladder_problems
 from models.domain.receivables.forecast import Threshold
+
+#: Characters that a secret of webhooks has at least.
+SECRET_MIN = 16
 
 
 class SettingsError(Exception):
@@ -55,10 +61,37 @@ class ConnectionSettings(BaseModel):
     model_config = ConfigDict(extra="allow")
     system: str
     projects: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+    hook_secret: SecretStr | None = Field(
+        default=None, description="what the vendor's webhooks are signed with; more than one, a line each, may be valid"
+    )
+    write_back: list[Literal["ready", "invoiced", "paid"]] = Field(
+        default_factory=list, description="write a comment on the milestones of a term when it comes so far"
+    )
+
+    @field_validator("hook_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        """A secret that can be guessed proves nothing."""
+        if secret is not None and any(len(s) < SECRET_MIN for s in secret.get_secret_value().split()):
+            raise PydanticCustomError("short_secret", "≥ {least}", {"least": SECRET_MIN})
+        return secret
 
     @property
     def options(self) -> dict[str, Any]:
         """What the connector is built from; secrets in the open, so keep it out of sight."""
+        given = self.model_extra or {}
+        return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in given.items()}
+
+
+class SinkSettings(BaseModel):
+    """[sinks.NAME]: the keys beyond this are the sink's own."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the sink is built from; secrets in the open, so keep it out of sight."""
         given = self.model_extra or {}
         return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in given.items()}
 
@@ -79,6 +112,11 @@ class ReportSettings(_Strict):
 
     folder: str = "out"
     language: Literal["zh-CN", "en"] = "zh-CN"
+    base_link: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="address under which people see the evidence; {contract}, {term}, {record} are filled in",
+    )
 
 
 class CompanySettings(_Strict):
@@ -86,6 +124,25 @@ class CompanySettings(_Strict):
 
     name: str = ""
     timezone: str = "Asia/Shanghai"
+
+
+class StepSettings(_Strict):
+    """One step of a ladder."""
+
+    level: int = Field(ge=1)
+    from_day: int = Field(ge=-365, le=3650, description="days after the due date; before it where negative")
+    tone: Literal["friendly", "formal"] | None = None
+
+
+class LadderSettings(_Strict):
+    """[ladders.CLASS]: the reminders of the customers of a class; `default` is for the others."""
+
+    steps: Annotated[list[StepSettings], Field(min_length=1)]
+
+    def ladder(self) -> tuple[Step, ...]:
+        """As the rules read it."""
+        steps = [Step(s.level, s.from_day, Tone(s.tone) if s.tone else None) for s in self.steps]
+        return tuple(sorted(steps, key=lambda s: s.level))
 
 
 class ForecastSettings(_Strict):
@@ -135,8 +192,10 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     contracts: ContractSettings = ContractSettings()
     connections: dict[str, ConnectionSettings] = Field(default_factory=dict)
+    sinks: dict[str, SinkSettings] = Field(default_factory=dict)
     notify: list[NotifySettings] = Field(default_factory=list)
     reports: ReportSettings = ReportSettings()
+    ladders: dict[str, LadderSettings] = Field(default_factory=dict)
     company: CompanySettings = CompanySettings()
     run: RunSettings = RunSettings()
     forecast: ForecastSettings = ForecastSettings()
@@ -171,6 +230,11 @@ class Loaded:
         if path != url and not path.startswith("/") and path != ":memory:":
             return f"sqlite:///{(self.root / path).as_posix()}"
         return url
+
+    @property
+    def ladders(self) -> Ladders:
+        """The reminder ladders by class of customer."""
+        return {name: one.ladder() for name, one in self.settings.ladders.items()}
 
     @property
     def out(self) -> Path:
@@ -212,6 +276,7 @@ def load_settings(
         _say_what_is_wrong(config, problem)
     if settings is not None:
         _check_zone(config, settings.company.timezone)
+        _check_ladders(config, settings.ladders)
     if config.findings or settings is None:
         raise SettingsError(config.findings)
     return Loaded(settings, path.resolve().parent, path.name)
@@ -222,6 +287,12 @@ def _check_zone(config: RawConfig, zone: str) -> None:
     if zone not in zones:
         near = difflib.get_close_matches(zone, sorted(zones), cutoff=0.5) or ["Asia/Shanghai"]
         config.complain("CONFIG_CHOICE", ("company", "timezone"), found=zone, expected=", ".join(near))
+
+
+def _check_ladders(config: RawConfig, ladders: Mapping[str, LadderSettings]) -> None:
+    for name, one in ladders.items():
+        for first, second in ladder_problems(one.ladder()):
+            config.complain("LADDER_OVERLAPS", ("ladders", name, "steps"), one=first, other=second)
 
 
 # --- what a connector can be told --------------------------------------------------------------------
@@ -235,16 +306,52 @@ def _options(table: Mapping[str, Any], known: Callable[[str], ConnectorInfo]) ->
         return None
 
 
+def _sink_options(table: Mapping[str, Any]) -> dict[str, Option] | None:
+    """The options of a sink's kind; None where that is not known."""
+    try:
+        return {o.name: o for o in sink(str(table.get("kind"))).options}
+    except SourceConfig:
+        return None
+
+
 def _is_secret(table: Mapping[str, Any], key: str, known: Callable[[str], ConnectorInfo]) -> bool:
-    options = _options(table, known) or {}
+    options = (_sink_options(table) if "kind" in table else None) or _options(table, known) or {}
     return key in options and options[key].secret
 
 
 def _check_options(config: RawConfig, known: Callable[[str], ConnectorInfo]) -> None:
-    connections = config.tree.get("connections")
-    for name, table in connections.items() if isinstance(connections, dict) else ():
-        if isinstance(table, dict) and "system" in table:
-            _check_connection(config, ("connections", name), table, known)
+    for name, table in _tables(config, "connections", "system"):
+        _check_connection(config, ("connections", name), table, known)
+    for name, table in _tables(config, "sinks", "kind"):
+        _check_sink(config, ("sinks", name), table)
+
+
+def _tables(config: RawConfig, head: str, key: str) -> list[tuple[str, dict[str, Any]]]:
+    """The named tables of [head.NAME] that say what they are."""
+    found = config.tree.get(head)
+    given = found.items() if isinstance(found, dict) else ()
+    return [(name, table) for name, table in given if isinstance(table, dict) and key in table]
+
+
+def _check_sink(config: RawConfig, trail: Trail, table: dict[str, Any]) -> None:
+    options = _sink_options(table)
+    if options is None:
+        config.complain("CONFIG_CHOICE", (*trail, "kind"), found=str(table["kind"]), expected=", ".join(kinds()))
+        return
+    _check_keys(config, trail, table, options, SinkSettings)
+    for option in options.values():
+        if option.required and not table.get(option.name):
+            config.complain("OPTION_MISSING", (*trail, option.name), help=meaning(str(table["kind"]), option))
+
+
+def _check_keys(
+    config: RawConfig, trail: Trail, table: dict[str, Any], options: Mapping[str, Option], model: type[BaseModel]
+) -> None:
+    for key in table.keys() - model.model_fields.keys():
+        if key not in options:
+            _unknown(config, (*trail, key), [*options, *model.model_fields])
+        else:
+            table[key] = _typed(config, (*trail, key), table[key], options[key].default)
 
 
 def _check_connection(
@@ -254,11 +361,9 @@ def _check_connection(
     if options is None:
         config.complain("CONFIG_CHOICE", (*trail, "system"), found=str(table["system"]), expected=", ".join(systems()))
         return
-    for key in table.keys() - ConnectionSettings.model_fields.keys():
-        if key not in options:
-            _unknown(config, (*trail, key), [*options, *ConnectionSettings.model_fields])
-        else:
-            table[key] = _typed(config, (*trail, key), table[key], options[key].default)
+    if table.get("write_back") and known(str(table["system"])).commenter is None:
+        config.complain("WRITE_BACK_NOWHERE", (*trail, "write_back"), system=str(table["system"]))
+    _check_keys(config, trail, table, options, ConnectionSettings)
     for option in options.values():
         if option.required and not table.get(option.name):
             config.complain("OPTION_MISSING", (*trail, option.name), help=option.help)
@@ -269,6 +374,8 @@ def _typed(config: RawConfig, trail: Trail, value: Any, default: object) -> Any:
     wanted = type(default)
     if isinstance(default, tuple):
         fits = isinstance(value, list) and all(isinstance(v, str) for v in value)
+    elif isinstance(default, dict):
+        fits = isinstance(value, dict) and all(isinstance(v, str | int) for v in value.values())
     elif wanted in (bool, int, float):
         value = _number(value, wanted) if trail in config.from_environment else value
         fits = isinstance(value, bool) if wanted is bool else _is_number(value, wanted)
@@ -279,7 +386,7 @@ def _typed(config: RawConfig, trail: Trail, value: Any, default: object) -> Any:
     return value
 
 
-_NAMES = {bool: "true / false", int: "integer", float: "number", tuple: '["…"]'}
+_NAMES = {bool: "true / false", int: "integer", float: "number", tuple: '["…"]', dict: '{"…" = …}'}
 
 
 def _is_number(value: object, wanted: type) -> bool:
@@ -315,13 +422,17 @@ def _say_what_is_wrong(config: RawConfig, problem: ValidationError) -> None:
 
 
 def _say(config: RawConfig, trail: Trail, error: Any) -> None:
-    kind, found = error["type"], "***" if "url" in trail[-1] else repr(error.get("input"))[:60]
+    kind, found = error["type"], "***" if "url" in trail[-1] or "secret" in trail[-1] else repr(error.get("input"))[:60]
     if kind == "extra_forbidden":
         _unknown(config, trail, _known_keys(trail[:-1]))
     elif kind == "missing":
         config.complain("MISSING_KEY", trail[:-1], key=trail[-1])
     elif trail[0] == "connections" and trail[-1] == "projects":
         config.complain("CONFIG_TYPE", trail, found=found, expected=_PROJECTS)
+    elif kind == "string_pattern_mismatch":
+        config.complain("CONFIG_TYPE", trail, found=found, expected="https://…")
+    elif kind == "short_secret":
+        config.complain("SECRET_SHORT", trail, least=error["ctx"]["least"])
     elif kind == "literal_error":
         config.complain("CONFIG_CHOICE", trail, found=found, expected=error["ctx"]["expected"])
     elif kind in ("greater_than_equal", "less_than_equal"):
@@ -345,7 +456,10 @@ def _unknown(config: RawConfig, trail: Trail, known: list[str]) -> None:
 def _known_keys(trail: Trail) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "store": StoreSettings, "contracts": ContractSettings, "notify": NotifySettings, "reports": ReportSettings,
-        "company": CompanySettings, "run": RunSettings, "forecast": ForecastSettings, "connections": ConnectionSettings,
+        "company": CompanySettings, "run": RunSettings, "forecast": ForecastSettings, "connections": ConnectionSettings, "sinks": SinkSettings,
+        "ladders": LadderSettings,
     }  # fmt: skip
     model = models.get(trail[0]) if trail else Settings
+    if trail[:1] == ("ladders",) and "steps" in trail:
+        model = StepSettings
     return list(model.model_fields) if model else []

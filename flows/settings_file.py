@@ -23,9 +23,11 @@ from models.domain.findings import Finding, Place
 PREFIX = "HUIKUAN_"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Options that are secrets whatever a connector says of them.
-_SECRETS = frozenset({"client_secret", "api_key", "token", "password", "secret"})
+_SECRETS = frozenset({"client_secret", "api_key", "token", "password", "secret", "hook_secret"})
 #: URLs that carry no key by themselves, only where a password is written into them.
 _PLAIN_SCHEMES = frozenset({"mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms"})
+#: Tables with options of their own, whose values have no type that would hide them.
+_NAMED = ("connections", "sinks")
 _KINDS = ("env", "file", "secret_block")
 
 Trail = tuple[str, ...]
@@ -154,8 +156,10 @@ def _fetched(config: RawConfig) -> dict[str, Any]:
 
 
 def _secret_here(config: RawConfig, trail: Trail, table: Mapping[str, Any], value: str) -> bool:
-    if trail[0] == "connections":
-        return len(trail) == 3 and (trail[2] in _SECRETS or config.is_secret(table, trail[2]))
+    if trail[0] in _NAMED and len(trail) == 3 and (trail[2] in _SECRETS or config.is_secret(table, trail[2])):
+        return True
+    if trail[0] == "sinks":
+        return trail[2:] == ("url",) and _url_holds_a_secret(value, store=True)
     if trail[0] not in ("store", "notify"):
         return False
     return trail[-1] == "url" and _url_holds_a_secret(value, store=trail[0] == "store")
@@ -181,8 +185,8 @@ def _on_this_machine(table: Mapping[str, Any], value: str) -> bool:
 
 
 def _wrapped(found: str, trail: Trail) -> str | SecretStr:
-    """Options of a connection have no type of their own that would hide them."""
-    return SecretStr(found) if trail[0] == "connections" else found
+    """Options of a connection or a sink have no type of their own that would hide them."""
+    return SecretStr(found) if trail[0] in _NAMED else found
 
 
 def _fetch(config: RawConfig, trail: Trail, kind: str, name: object) -> str:

@@ -40,7 +40,7 @@ from connectors.http.paging import RawPage, Row, Walk, objects, together, total_
 from connectors.http.source import Listing, Project, RestSource
 from connectors.http.waiting import asked_wait
 from connectors.http.wrapped import unwrapped
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from models.domain.observations import Observation
 
 ROOT = "/open_api"
@@ -233,8 +233,6 @@ def build(
 ) -> FeishuProject:
     """A Feishu Project source from checked options."""
     values = FeishuOptions(**checked_options(name, CONNECTOR, options))
-    for kind in values.milestones:
-        one_of(name, "milestones", kind, KINDS)
     plugin = Bearer(partial(_token, values, clock), clock)
     http = Http(
         values.base_url,
@@ -270,7 +268,7 @@ CONNECTOR = ConnectorInfo(
             default="https://project.feishu.cn",
             help="https://project.feishu.cn, https://project.larksuite.com, or your own host",
         ),
-        Option("milestones", default=("item",), help="item: the work items; node: nodes of their flow"),
+        Option("milestones", default=("item",), choices=KINDS, help="item: the work items; node: nodes of their flow"),
         Option("nodes", default=(), help="names of nodes that count though they are not flagged as milestones"),
         Option("done_states", default=(), help="keys of states that mean done; none: archived states"),
         Option("planned_field", default="", help="key of the field with the planned date"),

@@ -18,14 +18,16 @@ import orjson
 
 from connectors.errors import BadPayload, SourceError, SourceRefused, SourceUnavailable
 from connectors.github import mapping
+from connectors.github.comments import Comments
 from connectors.github.paging import PAGE, TaggedWalk, last_page, tagged_walk
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, Http, Missing, Policy, Send
 from connectors.http.fields import BadRow, text_or_none
+from connectors.http.hooks import GITHUB
 from connectors.http.paging import Chain, Row, objects, settled, together
 from connectors.http.source import Listing, Memory, Project, RestSource
 from connectors.http.waiting import asked_wait
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
 from models.domain.observations import Observation, Page
 from models.ports import PullRequest, Reachability
 
@@ -350,7 +352,6 @@ def build(
 ) -> GitHub:
     """A GitHub source from checked options."""
     found = GitHubOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "open_issues", found.open_issues, RULES)
     return GitHub(name, found, clock, transport, sleep)
 
 
@@ -370,6 +371,7 @@ CONNECTOR = ConnectorInfo(
         Option(
             "open_issues",
             default="confirm",
+            choices=RULES,
             help="a milestone closed with open issues: confirm (by a person), allow (it is done), not_done",
         ),
         Option("reconcile_days", default=7, help="every so many days read everything anew, not only what changed"),
@@ -381,4 +383,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=GITHUB,
+    commenter=lambda source: Comments(source.http),
 )

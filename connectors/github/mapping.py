@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from connectors.http.fields import BadRow, instant, need_text, text_or_none, unknown_fields, wrong_type
+from connectors.http.fields import BadRow, instant, need_text, need_whole, text_or_none, unknown_fields
 from connectors.http.paging import Row
 from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
@@ -28,7 +28,7 @@ def milestone(connection: str, project: Project, row: Row, by: str | None, rule:
     state = need_text(row, "state")
     if state not in STATES:
         raise BadRow("STATE_UNKNOWN", field="state", found=state, expected=", ".join(STATES))
-    left, closed = _count(row, "open_issues"), _count(row, "closed_issues")
+    left, closed = need_whole(row, "open_issues"), need_whole(row, "closed_issues")
     done = state == "closed" and not (left and rule == "not_done")
     own, updated = instant(row, "closed_at"), instant(row, "updated_at")
     return Observation(
@@ -59,16 +59,6 @@ def milestone(connection: str, project: Project, row: Row, by: str | None, rule:
 
 def _dated(own: datetime | None) -> Provenance:
     return Provenance.NATIVE if own is not None else Provenance.FIRST_OBSERVED
-
-
-def _count(row: Row, name: str) -> int:
-    """Issues and pull requests. Raises BadRow for what is no number."""
-    value = row.get(name)
-    if value is None:
-        raise BadRow("PROOF_FIELD_MISSING", field=name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise wrong_type(name, value, "a whole number")
-    return value
 
 
 def _due(row: Row) -> date | None:

@@ -17,14 +17,16 @@ import httpx
 
 from connectors.errors import BadPayload, SourceRefused
 from connectors.gitlab import mapping
+from connectors.gitlab.comments import Comments
 from connectors.gitlab.issues import PAGE, Issues
 from connectors.gitlab.mapping import Detail, History
 from connectors.http.budget import Sleep
 from connectors.http.client import Answer, ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, text_or_none
-from connectors.http.paging import RawPage, Row, Walk, objects, settled, together
+from connectors.http.hooks import GITLAB
+from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.http.source import Listing, Project, RestSource
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from models.domain.observations import Observation
 from models.ports import Reachability
 
@@ -255,8 +257,8 @@ class _Reading:
 def _page(answer: Answer, path: str) -> RawPage:
     """Rows, and from the headers how many there are; above 10,000 rows GitLab does not count."""
     rows = objects(answer.body, path)
-    total, following = answer.headers.get("x-total", ""), answer.headers.get("x-next-page")
-    return RawPage(rows, int(total) if total.isdecimal() else None, None if following is None else bool(following))
+    following = answer.headers.get("x-next-page")
+    return RawPage(rows, total_of(answer.headers.get("x-total")), None if following is None else bool(following))
 
 
 def _project(row: Row, kind: str, path: str, title: str) -> Project:
@@ -286,9 +288,6 @@ def build(
 ) -> GitLab:
     """A GitLab source from checked options."""
     found = GitLabOptions(**checked_options(name, CONNECTOR, options))
-    for kind in found.milestones:
-        one_of(name, "milestones", kind, KINDS)
-    one_of(name, "open_issues", found.open_issues, RULES)
     return GitLab(name, found, clock, transport, sleep)
 
 
@@ -304,11 +303,12 @@ CONNECTOR = ConnectorInfo(
     options=(
         Option("base_url", required=True, help="before /api/v4: https://gitlab.com, or your own host"),
         Option("token", required=True, secret=True, help="personal, group or project access token, scope read_api"),
-        Option("milestones", default=KINDS, help="whose milestones: project, group"),
+        Option("milestones", default=KINDS, choices=KINDS, help="whose milestones: project, group"),
         Option("progress", default=True, help="count each milestone's issues (percentage, open ones)"),
         Option(
             "open_issues",
             default="confirm",
+            choices=RULES,
             help="a milestone closed with open issues: confirm (by a person), allow (it is done), not_done",
         ),
         Option("reconcile_days", default=7, help="every so many days count everything anew, not only what changed"),
@@ -318,4 +318,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=GITLAB,
+    commenter=lambda source: Comments(source.http),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import blake2b
 
-from connectors.http.paging import Chain, Row
+from connectors.http.paging import Chain, Row, Walk
 
 Fetch = Callable[[str | None], Awaitable[tuple[list[Row], str | None]]]
 
@@ -33,8 +33,23 @@ class Agreed(Chain):
         async for rows in super().pages():
             self._pages += 1
             yield rows
-        self._sign = blake2b("\n".join(sorted(self.seen)).encode(), digest_size=8).hexdigest()
+        self._sign = _sign(self.seen)
         self._told(self._sign)
+
+
+def _sign(ids: set[str]) -> str:
+    return blake2b("\n".join(sorted(ids)).encode(), digest_size=8).hexdigest()
+
+
+def believed(walk: Walk | Chain, name: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    """Was nothing missed? Numbered pages that nobody counts are believed as chains are that do (`Agreed`).
+
+    `before` and `after` are what the cursor kept and will keep; `name` names the list.
+    """
+    if not walk.complete or not isinstance(walk, Walk) or walk.counted:
+        return walk.complete
+    last, after[name] = after.get(name, before.get(name)), _sign(walk.seen)
+    return last == after[name]
 
 
 class Agreements:

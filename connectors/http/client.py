@@ -28,7 +28,7 @@ Judge = Callable[[int, Json, Mapping[str, str]], SourceError | None]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How hard to try. Seconds; `per_minute` bounds our own rate, None does not."""
+    """How hard to try. Seconds; `per_minute` bounds our own rate, None and 0 do not."""
 
     timeout: float = 30.0
     attempts: int = 5
@@ -56,6 +56,7 @@ class _Question:
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     as_it_is: bool = False  # the answer is no JSON
+    any_answer: bool = False  # the status is the answer; a body that is no JSON is none
 
     @property
     def where(self) -> str:
@@ -180,13 +181,19 @@ class Http:
         params: Mapping[str, Any] | None = None,
         body: Json = None,
         headers: Mapping[str, str] | None = None,
+        any_answer: bool = False,
     ) -> Answer:
         """The whole answer: for paging and validators in headers. 304 is an answer too, without a body.
+        `any_answer`: what only says thanks may say it in words of its own.
 
         `path` may be an absolute URL that the source gave (a next link), on the same host only.
         """
         content = None if body is None else orjson.dumps(body)
-        return await self._asked(_Question(method, path, params, content, headers or {}))
+        return await self._asked(_Question(method, path, params, content, headers or {}, any_answer=any_answer))
+
+    async def tell(self, method: str, path: str, body: Json, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """Change something at the source. Asked once: where the answer is lost, the change may have been made."""
+        return await self._once(_Question(method, path, None, orjson.dumps(body), headers or {}))
 
     async def download(self, path: str) -> bytes:
         """The body of a GET as it is, where a source gives a file rather than JSON."""
@@ -229,7 +236,7 @@ class Http:
             response, used = await self._send(question)
             await asyncio.sleep(0)  # the next request goes out before this answer is read: the source works meanwhile
             try:
-                body = self._read(response, question.where, as_it_is=question.as_it_is)
+                body = self._read(response, question)
             except TokenRefused as problem:
                 hopeless = number == RENEWALS_MAX or (number > 0 and used != self._accepted)
                 if hopeless or not self._credentials.expire(used):
@@ -280,21 +287,23 @@ class Http:
                 "not_reached", where=where, kind=type(problem.__cause__ or problem).__name__
             ) from None
 
-    def _read(self, response: httpx.Response, where: str, *, as_it_is: bool = False) -> Json:
-        status, kind = response.status_code, response.headers.get("content-type", "")
+    def _read(self, response: httpx.Response, question: _Question) -> Json:
+        where, status, kind = question.where, response.status_code, response.headers.get("content-type", "")
         html = "html" in kind or response.content.lstrip()[:1] == b"<"
         body = None
-        if as_it_is:
+        if question.as_it_is:
             body = response.content
-        elif not html and response.content:
+        elif not html and response.content and not (question.any_answer and status < 300):
             body = self._parsed(response.content, where, status)
+        elif question.any_answer:
+            body = _json_or_none(response.content)
         problem = self._judge(status, body, response.headers) if self._judge and not html else None
         if problem is None and status >= 300 and status != 304:
             problem = self._by_status(status, response.headers, where)
         if problem is not None:
             problem.at(where, self._secrets)
             raise problem
-        if html:
+        if html and not question.any_answer:
             raise BadPayload("html_page", where=where, status=status)
         return body
 
@@ -320,6 +329,13 @@ class Http:
         code = {403: "no_permission", 404: "not_there", 410: "switched_off"}.get(status, "refused")
         refusal = Missing if status in (404, 410) else SourceRefused
         return refusal(code, where=where, status=status)
+
+
+def _json_or_none(content: bytes) -> Json:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
 
 
 class TokenRefused(SourceRefused):

@@ -30,7 +30,7 @@ def wrong_type(name: str, value: object, expected: str) -> BadRow:
 
 
 def need_text(row: Mapping[str, Any], name: str, label: str = "") -> str:
-    """A text or number that must be there; `label` names it where the row is part of another."""
+    """A text that must be there, or a whole number (an id) as a text; `label` names it where the row is part of another."""
     value = row.get(name)
     if type(value) is str and value:  # nearly always; a hundred thousand rows come through here
         return value
@@ -39,6 +39,16 @@ def need_text(row: Mapping[str, Any], name: str, label: str = "") -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise wrong_type(label or name, value, "text")
     return str(value)
+
+
+def need_whole(row: Mapping[str, Any], name: str) -> int:
+    """A whole number, 0 or more, that must be there; a text is none."""
+    value = row.get(name)
+    if value is None:
+        raise BadRow("PROOF_FIELD_MISSING", field=name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise wrong_type(name, value, "a whole number")
+    return value
 
 
 def need_mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -79,7 +89,7 @@ def instant(row: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def day(row: Mapping[str, Any], name: str) -> date | None:
-    """A date without a zone, or nothing."""
+    """A date without a zone, or nothing; for one written as an instant see `day_of`."""
     value = row.get(name)
     if value is None or value == "":
         return None
@@ -87,6 +97,12 @@ def day(row: Mapping[str, Any], name: str) -> date | None:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
         raise wrong_type(name, value, "a date") from None
+
+
+def day_of(row: Mapping[str, Any], name: str) -> date | None:
+    """The day that an instant begins with, where a vendor writes a day so (2026-12-31T23:59:59Z); its time is no news."""
+    value = row.get(name)
+    return day({name: value[:10] if isinstance(value, str) else value}, name)
 
 
 def flag(row: Mapping[str, Any], name: str) -> bool:

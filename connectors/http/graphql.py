@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.errors import BadPayload, SourceError, SourceRefused, SourceUnavailable
-from connectors.http.client import Http, Judge, TokenRefused
+from connectors.http.client import Answer, Http, Judge, TokenRefused
 from connectors.http.paging import Row, objects
 from connectors.http.waiting import asked_wait
 
@@ -53,7 +53,14 @@ class GraphQL:
     async def ask(self, query: str, **variables: object) -> Row:
         """The `data` of the answer. Raises BadPayload where there is none."""
         question = {"query": query, "variables": variables}
-        answer = await self._http.ask("POST", self._path, body=question, headers=self._headers)
+        return self._data(await self._http.ask("POST", self._path, body=question, headers=self._headers))
+
+    async def tell(self, mutation: str, **variables: object) -> Row:
+        """Change something, asked once; the `data` of the answer."""
+        told = {"query": mutation, "variables": variables}
+        return self._data(await self._http.tell("POST", self._path, told, headers=self._headers))
+
+    def _data(self, answer: Answer) -> Row:
         self.last_headers = answer.headers
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         if not isinstance(data, dict):

@@ -1,7 +1,8 @@
 """Walking numbered pages: the first tells how many, the others are fetched side by side.
 
 Sources without a sort order may move rows while we walk. Rows are kept once by id, and a walk is called
-complete only when as many different rows were seen as the source says there are.
+complete only when as many different rows were seen as the source says there are. A source that does not say
+is asked until it has no more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from connectors.errors import BadPayload
 
 PAGES_MAX = 20_000
 WALKS_MAX = 3
+DIGITS_MAX = 18  # of a number of rows that is told as a text
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -22,11 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """Rows of one page, and how many there are in all (None: the source does not say)."""
+    """Rows of one page, and how many there are in all (None: the source does not say).
+
+    `more` says, where there is no total, whether there is a next page; without both, a first page that is not
+    full may be the end or the source's own limit, and costs a second question.
+    """
 
     rows: list[Row]
-    total: int | None
-    more: bool | None = None  # where there is no total: is there a next page
+    total: int | None = None
+    more: bool | None = None
 
 
 #: Fetches page `number` (from 0) of pages of `size` rows.
@@ -48,8 +54,13 @@ class Walk:
     cut_short: bool = False
 
     @property
+    def counted(self) -> bool:
+        """Can `complete` be believed? Of several pages without a total a row may have slipped from one to the other."""
+        return bool(self.totals) or self.numbers <= 1
+
+    @property
     def complete(self) -> bool:
-        """Were all rows seen, and did none move meanwhile? Without a total only a single page is sure of it."""
+        """Were all rows seen, and did none move meanwhile, as far as one walk can tell?"""
         if self.cut_short:
             return False
         if not self.totals:
@@ -91,6 +102,8 @@ class Walk:
 
     async def _one_by_one(self, page: RawPage) -> AsyncIterator[list[Row]]:
         number = 0
+        if page.more is not False and 0 < len(page.rows) < self.size:
+            self.size = len(page.rows)  # its own limit, or the end: the next page of this size tells
         while page.rows and (page.more if page.more is not None else len(page.rows) >= self.size):
             number += 1
             if number >= PAGES_MAX:
@@ -221,5 +234,7 @@ def objects(rows: object, where: str) -> list[Row]:
 
 
 def total_of(value: object) -> int | None:
-    """The announced number of rows, where it is one."""
+    """The announced number of rows, where it is one; as a text too, as headers say it."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= DIGITS_MAX:
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 import orjson
 
+from connectors.http.agreement import believed
 from connectors.http.client import Http
 from connectors.http.fields import BadRow, rejected
 from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side
@@ -157,7 +158,7 @@ class RestSource(ABC):
         whole = 0
         for listing in listings:
             ids: set[str] = set()
-            reader = _Reader(self.name, project, listing, ids)
+            reader = _Reader(self, project, listing, ids)
             async for page in reader.pages(self._since(project, listing)):
                 yield page
             if reader.whole:
@@ -178,7 +179,7 @@ class RestSource(ABC):
 class _Reader:
     """Reads one listing; `ids` gathers the milestones seen, `whole` says that none was missed."""
 
-    connection: str
+    source: RestSource
     project: Project
     listing: Listing
     ids: set[str]
@@ -188,11 +189,12 @@ class _Reader:
         """The rows of a walk as pages; walked again where rows moved meanwhile."""
         if self.listing.unchanged is not None and await self.listing.unchanged():
             return
+        name, source = f"walk:{self.project.id}:{self.listing.kind}", self.source
         for _ in range(WALKS_MAX):
             walk = self.listing.start(since)
             async for rows in walk.pages():
                 yield await self._page(rows)
-            if walk.complete:
+            if believed(walk, name, source.before.kept, source.after.kept):
                 self.whole = since is None
                 return
 
@@ -206,7 +208,7 @@ class _Reader:
             try:
                 seen = listing.observe(row, details.get(identity))
             except BadRow as problem:
-                bad.append(rejected(self.connection, row, listing.key, problem, prefix))
+                bad.append(rejected(self.source.name, row, listing.key, problem, prefix))
             else:
                 if seen is not None:
                     good.append(seen)

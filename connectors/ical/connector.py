@@ -24,7 +24,7 @@ from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow
 from connectors.http.redaction import masked
 from connectors.ical import mapping
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from models.domain.observations import Page, Rejected
 from models.ports import PullRequest, Reachability
 
@@ -169,9 +169,6 @@ def build(
     values = IcalOptions(**checked_options(name, CONNECTOR, options))
     if bool(values.path) == bool(values.url):
         raise SourceConfig("path_or_url", connection=name)
-    for kind in values.milestones:
-        one_of(name, "milestones", kind, tuple(COMPONENTS))
-    one_of(name, "project", values.project, ("name", "file"))
     return Ical(name, values, _http(values, clock, transport, sleep) if values.url else None)
 
 
@@ -200,9 +197,9 @@ CONNECTOR = ConnectorInfo(
         Option("path", default=(), help='files, with globs: ["calendars/*.ics"]', path=True),
         Option("url", default="", secret=True, help="or an address; who knows it may read the calendar, so it is a secret"),
         Option("token", default="", secret=True, help="a token that the address asks for (Bearer)"),
-        Option("milestones", default=("todo",), help="todo (may be done), event (planned dates only)"),
+        Option("milestones", default=("todo",), choices=tuple(COMPONENTS), help="todo (may be done), event (planned dates only)"),
         Option("categories", default=(), help="only entries of these categories; none: all"),
-        Option("project", default="name", help="what names the project: name (of the calendar, else of the file) or file"),
+        Option("project", default="name", choices=("name", "file"), help="what names the project: name (of the calendar, else of the file) or file"),
         Option("timezone", default="Asia/Shanghai", help="the zone of times that bear none"),
         Option("timeout", default=30.0, help="seconds to wait for the address"),
     ),

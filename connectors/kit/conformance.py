@@ -74,16 +74,16 @@ class Known:
 
 
 class Bench:
-    """One connector on one fake, with a clock of its own."""
+    """One connector on one fake, with a clock of its own; `changes` are options other than the fake's own."""
 
-    def __init__(self, info: ConnectorInfo, vendor: ScriptedVendor) -> None:
-        self.info, self.vendor = info, vendor
+    def __init__(self, info: ConnectorInfo, vendor: ScriptedVendor, **changes: object) -> None:
+        self.info, self.vendor, self.changes = info, vendor, changes
         self.clock = Clock(vendor.now)
         self.known = Known()
 
     def source(self, options: Mapping[str, object] | None = None) -> Source:
         """A source on the fake."""
-        given = self.vendor.options() if options is None else options
+        given = self.vendor.options(**self.changes) if options is None else options
         return self.info.build("c", given, clock=self.clock.now, transport=self.vendor, sleep=self.clock.sleep)
 
     def at(self, seconds: int) -> None:
@@ -161,6 +161,11 @@ class Bench:
                 return await source.check()
 
         return asyncio.run(ask())
+
+
+def read_all(info: ConnectorInfo, vendor: ScriptedVendor, **changes: object) -> Known:
+    """What one pull reads from a fake: `milestones` and `rejected`, both by the milestone's id."""
+    return Bench(info, vendor, **changes).pull(full=True)
 
 
 class NotConforming(Exception):

@@ -9,7 +9,7 @@ others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -30,14 +30,19 @@ class Item:
 
     id: str
     name: str
-    project: int = 0
+    project: int = 0  # which of PROJECTS
     done: bool = False
-    done_at: int | None = None
+    done_at: int | None = None  # of the last completion; stays when it is reopened
     updated_at: int = START
     removed: bool = False
-    history: list[tuple[int, bool, str]] = field(default_factory=list)  # when, done, by whom
-    unknown: Row = field(default_factory=dict)
-    spoiled: str = ""  # "", missing, retyped
+    history: list[tuple[int, bool, str]] = field(default_factory=list)  # each change: when, done or reopened, by whom
+    unknown: Row = field(default_factory=dict)  # fields to lay over the vendor's row
+    spoiled: str = ""  # "", or how its proof field is spoiled: missing, retyped
+
+    @property
+    def by(self) -> str:
+        """Who made the last change of its state; empty where there was none."""
+        return self.history[-1][2] if self.history else ""
 
 
 @dataclass(slots=True)
@@ -88,7 +93,7 @@ class ScriptedVendor(httpx.AsyncBaseTransport):
         raise NotImplementedError
 
     def milestone_id(self, item: Item) -> str:
-        """The id that the connector gives an item."""
+        """The id that the connector gives an item: override where `Listing.kind` or other ids come in."""
         return item.id
 
     def next_id(self) -> str:
@@ -201,8 +206,20 @@ class ScriptedVendor(httpx.AsyncBaseTransport):
         kept = {k: v for k, v in answer.headers.items() if k not in ("content-type", "content-length")}
         return httpx.Response(304, headers=kept)
 
+    def living(self, project: int) -> list[Item]:
+        """The milestones of a project that are not removed."""
+        return [i for i in self.items.values() if i.project == project and not i.removed]
+
+    def cut(self, rows: Sequence[Row], first: int, size: int) -> list[Row]:
+        """One page of rows that were made; the script may change things after the first of several pages."""
+        self.served(first == 0, first + size < len(rows))
+        return list(rows[first : first + size])
+
     def served(self, first: bool, more: bool) -> None:  # noqa: FBT001 - two facts about a page
-        """Call after a page of milestones was made: lets the script change things under way."""
+        """Call after a page of milestones was made (`cut` does): lets the script change things under way.
+
+        `first`: it is the first page of its list; `more`: another one follows.
+        """
         if first and more and self.after_first_page is not None:
             change, self.after_first_page = self.after_first_page, None
             change()

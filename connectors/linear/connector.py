@@ -21,10 +21,12 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow, instant
 from connectors.http.graphql import Dialect, GraphQL, connection, judge
+from connectors.http.hooks import LINEAR
 from connectors.http.paging import PAGES_MAX, Chain, RawPage, Row, Walk, settled, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.linear import mapping, queries
+from connectors.linear.comments import Comments
 from connectors.linear.mapping import Completion
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation, StateChange
@@ -279,4 +281,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=LINEAR,
+    commenter=lambda source: Comments(source.graph),
 )  # fmt: skip

@@ -21,9 +21,11 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow
 from connectors.http.graphql import Dialect, GraphQL, judge
+from connectors.http.hooks import MONDAY
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.monday import mapping, queries
+from connectors.monday.comments import Comments
 from connectors.monday.mapping import Change, Columns, Labels
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
@@ -320,4 +322,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=MONDAY,
+    commenter=lambda source: Comments(source.graph),
 )  # fmt: skip

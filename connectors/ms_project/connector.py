@@ -24,7 +24,7 @@ from connectors.http.paging import Chain, Row, objects, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.http.waiting import asked_wait
 from connectors.ms_project import mapping
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 
 ROOT = "/api/data/v9.2"
 PREFER = {"Prefer": "odata.maxpagesize=5000", "OData-MaxVersion": "4.0", "OData-Version": "4.0"}
@@ -132,7 +132,6 @@ def build(
 ) -> MsProject:
     """A source on Project for the web from checked options."""
     values = ProjectOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "milestones", values.milestones, KINDS)
     root = values.base_url.rstrip("/")
     credentials = entra.application(
         values.login_url, values.tenant_id, values.client_id, values.client_secret, root, clock
@@ -169,7 +168,9 @@ CONNECTOR = ConnectorInfo(
             secret=True,
             help="of the application, which is an application user of the environment with a reading role",
         ),
-        Option("milestones", default="milestone", help="milestone: tasks flagged as one; task: every task"),
+        Option(
+            "milestones", default="milestone", choices=KINDS, help="milestone: tasks flagged as one; task: every task"
+        ),
         Option(
             "login_url", default=entra.LOGIN, help="where tokens come from; for China https://login.chinacloudapi.cn"
         ),

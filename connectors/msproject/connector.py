@@ -23,6 +23,7 @@ from models.domain.observations import Observation, Rejected
 
 KINDS = ("milestone", "summary:", "flag:", "zero_duration")
 PROJECTS = ("file", "title", "name", "guid")
+PLANNED = ("finish", "baseline", *(f"baseline:{n}" for n in range(11)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,6 @@ def build(
             raise SourceConfig(
                 "value_unknown", connection=name, key="milestones", found=repr(kind), allowed="summary:1, summary:2 …"
             )
-    one_of(name, "project", values.project, PROJECTS)
-    one_of(name, "names", values.names, ("name", "path"))
-    one_of(name, "done", values.done, ("percent", "actual_finish"))
-    one_of(name, "planned", values.planned, ("finish", "baseline", *(f"baseline:{n}" for n in range(11))))
     return MsProject(name, values)
 
 
@@ -129,10 +126,10 @@ CONNECTOR = ConnectorInfo(
     options=(
         Option("path", required=True, default=(), help='XML files, with globs: ["plans/*.xml"]', path=True),
         Option("milestones", default=("milestone",), help='milestone (the flag), "summary:LEVEL", "flag:FIELD" (name or alias), zero_duration'),
-        Option("project", default="file", help="what names the project: file (its name without .xml), title, name, guid"),
-        Option("names", default="name", help="name, or path: with the names of the tasks above it"),
-        Option("done", default="percent", help="percent (100) or actual_finish (there is one)"),
-        Option("planned", default="finish", help="finish, baseline, or baseline:N"),
+        Option("project", default="file", choices=PROJECTS, help="what names the project: file (its name without .xml), title, name, guid"),
+        Option("names", default="name", choices=("name", "path"), help="name, or path: with the names of the tasks above it"),
+        Option("done", default="percent", choices=("percent", "actual_finish"), help="percent (100) or actual_finish (there is one)"),
+        Option("planned", default="finish", choices=PLANNED, help="finish, baseline, or baseline:N"),
         Option("timezone", default="Asia/Shanghai", help="the zone of the plan's dates, which bear none"),
     ),
     build=build,

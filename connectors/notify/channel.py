@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _MAIL = frozenset({"mailto", "mailtos"})
 #: One address and nothing that could become a second one or a header.
 _ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\%?&]+@[^\s@,;:<>()\[\]\"\\%?&]+\.[^\s@,;:<>()\[\]\"\\%?&.]+")
+#: The head line of a mail that names its notice.
+NOTICE_HEADER = "X-Huikuan-Notice"
 _STATUS = re.compile(r"error=(\d{3})")
 _SECOND_URL = re.compile(r"[,\s]\s*[a-zA-Z][\w+.-]*://")
 _SECRET_MIN = 4  # shorter parts of a URL are words like "to" or "v2"
@@ -56,6 +58,7 @@ class Channel:
             server = self._opened()
             if to is not None:
                 _address(server, to)
+            _numbered(server, notice)
             attachment = _attachment(server, notice, folder)
             message = rendered(notice, _dialect(server), attached=attachment is not None, fits=_fits(server))
             sent = self._notified(server, message, attachment)
@@ -110,6 +113,12 @@ def _address(server: Any, to: str) -> None:
         raise NotSent("a contact can only be written to over a mail URL (mailto:// or mailtos://)")
     server.targets = [(False, to)]
     server.cc, server.bcc = set(), set()
+
+
+def _numbered(server: Any, notice: Notice) -> None:
+    """A mail carries the key of its notice, so that one in a mailbox or a server's log can be held against ours."""
+    if isinstance(getattr(server, "headers", None), dict) and hasattr(server, "bcc"):
+        server.headers = {**server.headers, NOTICE_HEADER: notice.key}
 
 
 def _attachment(server: NotifyBase, notice: Notice, folder: Path) -> Path | None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from markupsafe import escape
 
 FIELD_MAX = 240  # characters of one value in a message; the list has it whole
+LETTER_MAX = 2000  # of a text that is itself what the message says
 _INVISIBLE = "\u200b"
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>~|#])")
 _WORD_EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
@@ -35,9 +36,9 @@ class Dialect(StrEnum):
         return "md" if self is Dialect.SLACK else self.value
 
 
-def safe(text: str, dialect: Dialect) -> str:
+def safe(text: str, dialect: Dialect, limit: int = FIELD_MAX) -> str:
     """`text` from outside, harmless in a dialect and on one line."""
-    plain = plain_line(text)
+    plain = plain_line(text, limit)
     match dialect:
         case Dialect.HTML:
             return str(escape(plain))

@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
-from connectors.notify.dialects import Dialect, plain_line, safe
+from connectors.notify.dialects import LETTER_MAX, Dialect, plain_line, safe
 from connectors.notify.errors import Undeliverable
-from models.domain.notices import Notice, Role
+from models.domain.notices import Notice, NoticeKind, Role
 
 SUBJECT_MAX = 150
 _FEWER = (30, 20, 12, 8, 5, 3, 2, 1, 0)
@@ -57,7 +57,8 @@ def _bodies(notice: Notice, dialect: Dialect, *, attached: bool):  # type: ignor
 
 
 def _made(notice: Notice, ending: str, dialect: Dialect, payload: Mapping[str, object]) -> str:
-    name = "payer" if notice.role is Role.CUSTOMER_PAYER else notice.kind.value
+    to_customer = notice.role is Role.CUSTOMER_PAYER and notice.kind is not NoticeKind.REMINDER
+    name = "payer" if to_customer else notice.kind.value
     return _templates(dialect).get_template(f"{notice.language}/{name}.{ending}.j2").render(payload)
 
 
@@ -76,6 +77,7 @@ def _templates(dialect: Dialect) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["whole"] = lambda text: Markup(safe(text, dialect, LETTER_MAX))  # noqa: S704 - escaped by safe
     made.globals["bold"] = Markup("*" if dialect is Dialect.SLACK else "**")  # noqa: S704 - our own
     made.tests["web"] = lambda url: str(url).startswith(("https://", "http://"))
     return made

@@ -31,7 +31,17 @@ class Caller:
         if not self._login:
             return await self._http.post(f"/json/2/{model}/{method}", named)
         who = [self._database, await self._user(), self._key]
-        return await self._rpc("object", "execute_kw", [*who, model, method, [], named])
+        records = [named.pop("ids")] if "ids" in named else []  # by place here, by name in JSON-2
+        return await self._rpc("object", "execute_kw", [*who, model, method, records, named])
+
+    async def tell(self, model: str, method: str, ids: list[int], **named: Any) -> None:
+        """Call a method that changes something, asked once."""
+        if not self._login:
+            await self._http.tell("POST", f"/json/2/{model}/{method}", {"ids": ids, **named})
+            return
+        who = [self._database, await self._user(), self._key]
+        params = {"service": "object", "method": "execute_kw", "args": [*who, model, method, [ids], named]}
+        await self._http.tell("POST", "/jsonrpc", {"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
 
     async def rows(self, model: str, **named: Any) -> list[Row]:
         """The rows of search_read."""
@@ -49,9 +59,9 @@ class Caller:
     async def _rpc(self, service: str, method: str, args: list[Any]) -> Json:
         params = {"service": service, "method": method, "args": args}
         body = await self._http.post("/jsonrpc", {"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
-        if not isinstance(body, dict) or "result" not in body:
+        if not isinstance(body, dict) or body.get("jsonrpc") != "2.0":
             raise BadPayload("no_object", where="POST /jsonrpc")
-        return body["result"]
+        return body.get("result")  # left out where a method returns nothing
 
 
 def judge(status: int, body: Json, headers: Mapping[str, str]) -> SourceError | None:

@@ -25,7 +25,8 @@ from connectors.http.paging import Chain, Row, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.odoo import mapping
 from connectors.odoo.client import Caller, judge
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.odoo.comments import Comments
+from connectors.registry import ConnectorInfo, Option, checked_options
 from models.domain.observations import Observation
 from models.domain.trouble import Words
 
@@ -57,23 +58,23 @@ class Odoo(RestSource):
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self._url = options.base_url.rstrip("/")
         login = options.login if options.protocol == "jsonrpc" else ""
-        self._odoo = Caller(http, database=options.database, login=login, key=options.api_key)
+        self.caller = Caller(http, database=options.database, login=login, key=options.api_key)
         self._fields: list[str] = []
         self._signs: Mapping[str, str] = {}  # project -> a sign for the ids of its milestones
         self._touched: frozenset[str] | None = None  # projects with news; None: not known
 
     async def account(self) -> str:
         """The login behind the key."""
-        context = await self._odoo.call("res.users", "context_get")
+        context = await self.caller.call("res.users", "context_get")
         uid = context.get("uid") if isinstance(context, dict) else None
         if uid is None:
             raise BadPayload("no_object", where="res.users.context_get")
-        rows = await self._odoo.rows("res.users", domain=[["id", "=", uid]], fields=["login"])
+        rows = await self.caller.rows("res.users", domain=[["id", "=", uid]], fields=["login"])
         return str(rows[0].get("login") or uid) if rows else str(uid)
 
     async def prepare(self) -> None:
         """Which fields this version has and this user may see, and which projects have news."""
-        known = await self._odoo.call(MODEL, "fields_get", attributes=["type"])
+        known = await self.caller.call(MODEL, "fields_get", attributes=["type"])
         if not isinstance(known, dict) or not all(f in known for f in mapping.NEEDED):
             raise BadPayload("no_object", where=f"{MODEL}.fields_get")
         self._fields = [f for f in (*mapping.NEEDED, *mapping.WISHED) if f in known]
@@ -137,7 +138,7 @@ class Odoo(RestSource):
         async def fetch(after: str | None) -> tuple[list[Row], str | None]:
             beyond = [["id", ">", int(after)]] if after else []
             found = {"domain": [*beyond, *domain], "fields": list(fields), "context": EVERYTHING}
-            rows = await self._odoo.rows(model, **found, limit=size, order="id")
+            rows = await self.caller.rows(model, **found, limit=size, order="id")
             if told is not None:
                 told(rows)
             return rows, str(rows[-1].get("id")) if len(rows) == size else None
@@ -166,7 +167,6 @@ def build(
 ) -> Odoo:
     """An Odoo source from checked options."""
     values = OdooOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "protocol", values.protocol, PROTOCOLS)
     if values.protocol == "jsonrpc":
         _need(name, database=values.database, login=values.login)
     bearer = {"X-Odoo-Database": values.database} if values.database else {}
@@ -210,7 +210,9 @@ CONNECTOR = ConnectorInfo(
             help="of a user who may read the projects; a key lives three months at most, renew it in time",
         ),
         Option("database", default="", help="its name, where the server has several (jsonrpc: always)"),
-        Option("protocol", default="json2", help="json2 (Odoo 19 and newer) or jsonrpc (18 and older)"),
+        Option(
+            "protocol", default="json2", choices=PROTOCOLS, help="json2 (Odoo 19 and newer) or jsonrpc (18 and older)"
+        ),
         Option("login", default="", help="the user's login; jsonrpc only"),
         Option("reconcile_days", default=7, help="every so many days read everything, not only what changed"),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
@@ -219,4 +221,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    commenter=lambda source: Comments(source.caller),
 )

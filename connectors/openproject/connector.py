@@ -23,10 +23,12 @@ from connectors.errors import BadPayload, SourceConfig, SourceRefused
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow, instant
+from connectors.http.hooks import OPENPROJECT
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
 from connectors.openproject import mapping
+from connectors.openproject.comments import Comments
 from connectors.openproject.mapping import Past, States
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
 from models.domain.observations import Observation
@@ -363,4 +365,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=OPENPROJECT,
+    commenter=lambda source: Comments(source.http),
 )

@@ -21,15 +21,27 @@ from connectors.errors import BadPayload, SourceError, SourceRefused
 from connectors.http.budget import Sleep
 from connectors.http.client import Bearer, Http, Missing, Policy, Send, Token, TokenRefused, token_answer, token_end
 from connectors.http.fields import BadRow, need_mapping, need_text, rejected, seconds
-from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.paging import (
+    WALKS_MAX,
+    RawPage,
+    Row,
+    Walk,
+    objects,
+    settled,
+    side_by_side,
+    together,
+    total_of,
+)
 from connectors.pingcode import mapping
+from connectors.pingcode.comments import Comments
 from connectors.pingcode.memory import KnownReview, Memory, known_review
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
 
 PAGE = 100
 AT_ONCE = 20  # the plural filters take up to 20 ids
+LISTS_AT_ONCE = 8  # the singular filters take one project and one type: so many lists are read side by side
 #: The vendor says 400 for what is not there (any more); 1003108 is a transition.
 GONE = frozenset({"100002", "100300", "100304", "100308", "100317", "1003108"})
 #: The vendor compares search bounds by whole days, and clocks differ: look back this far.
@@ -38,7 +50,13 @@ OVERLAP = {"project": timedelta(minutes=10), "pjm": timedelta(hours=48)}
 ROUNDING = {"project": timedelta(0), "pjm": timedelta(days=1)}
 PLANNED = ("waterfall", "hybrid")  # the kinds of project that have milestones and phases
 PHASE_NAMES = ("阶段", "phase", "stage")
-KINDS = ("milestone", "phase", "sprint", "release")
+KINDS = ("milestone", "phase", "sprint", "release", "deliverable")
+#: What is read whole each time: path, filter, and how a row is read.
+PLANS: Mapping[str, tuple[str, Mapping[str, str], mapping.Build]] = {
+    "sprint": ("projects/{}/sprints", {}, mapping.sprint),
+    "release": ("projects/{}/versions", {}, mapping.release),
+    "deliverable": ("deliverables", {"project_id": "{}"}, mapping.deliverable),
+}
 FLAVOURS = ("auto", "project", "pjm")
 BOTH = {"include_deleted": "true", "include_archived": "true"}
 
@@ -108,7 +126,7 @@ class PingCode:
     ) -> None:
         self.name, self.options, self._clock = name, options, clock
         self._items = mapping.Items(name, mapping.Meaning(options.done_states, options.accepted_states))
-        self._http = Http(
+        self.http = Http(
             options.base_url,
             Bearer(self._token, clock),
             clock=clock,
@@ -121,11 +139,11 @@ class PingCode:
         self._flavour = "" if options.api_flavour == "auto" else options.api_flavour
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
+        await self.http.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._http.__aexit__(*exc)
+        await self.http.__aexit__(*exc)
 
     async def _token(self, send: Send) -> Token:
         """Client credentials, by GET as the vendor wants it; `expires_in` is the moment of expiry."""
@@ -141,16 +159,16 @@ class PingCode:
         """`/v1/pjm` or `/v1/project`, found out once."""
         if not self._flavour:
             try:
-                await self._http.get("/v1/pjm/projects", {"page_size": 1})
+                await self.http.get("/v1/pjm/projects", {"page_size": 1})
                 self._flavour = "pjm"
             except Missing:
-                await self._http.get("/v1/project/projects", {"page_size": 1})
+                await self.http.get("/v1/project/projects", {"page_size": 1})
                 self._flavour = "project"
         return f"/v1/{self._flavour}"
 
     def _walk(self, path: str, params: Mapping[str, Any]) -> Walk:
         async def fetch(number: int, size: int) -> RawPage:
-            body = await self._http.get(path, {**params, "page_index": number, "page_size": size})
+            body = await self.http.get(path, {**params, "page_index": number, "page_size": size})
             return _raw_page(body, path, number)
 
         return Walk(fetch, PAGE, "id", self.options.concurrency)
@@ -158,7 +176,7 @@ class PingCode:
     def _search(self, path: str, payload: Mapping[str, Any]) -> Walk:
         async def fetch(number: int, size: int) -> RawPage:
             asked = {"mode": "query", "payload": {**payload, "page_index": number, "page_size": size}}
-            return _raw_page(await self._http.post(path, asked), path, number)
+            return _raw_page(await self.http.post(path, asked), path, number)
 
         return Walk(fetch, PAGE, "id", self.options.concurrency)
 
@@ -185,7 +203,7 @@ class PingCode:
         projects = [p for p in await self._projects(()) if not p.get("is_deleted")]
         missing: tuple[str, ...] = ()
         try:
-            team = await self._http.get("/v1/directory/team")
+            team = await self.http.get("/v1/directory/team")
             account = str(team.get("name", "?")) if isinstance(team, dict) else "?"
         except SourceRefused:
             account, missing = "?", ("pcp:read:global:team",)
@@ -194,7 +212,7 @@ class PingCode:
         return Reachability(
             account,
             len(projects),
-            rate_left=self._http.rate_left,
+            rate_left=self.http.rate_left,
             missing=missing,
             notes=notes,
             facts={"api": self._flavour},
@@ -299,17 +317,23 @@ class PingCode:
         return self._search("/v1/pjm/work_items/search", payload)
 
     async def _by_type(self, ids: Sequence[str], work: _Pull) -> AsyncIterator[Page]:
-        """One list for each project and type, side by side."""
-        lists = [(i, t) for i in ids for t in work.memory.types[i]]
-        starts = [
-            lambda i=i, t=t: self._walk("/v1/pjm/work_items", {"project_id": i, "type_id": t, **BOTH}) for i, t in lists
-        ]
-        answers = await together([settled(s) for s in starts])
-        for (project, _), (rows, _) in zip(lists, answers, strict=True):
-            yield await self._observed(rows, [project], work)
-        torn = {i for (i, _), (_, whole) in zip(lists, answers, strict=True) if not whole}
+        """One list for each project and type, side by side, page by page."""
+        torn: set[str] = set()
+        readers = [lambda i=i, t=t: self._of_type(i, t, torn, work) for i in ids for t in work.memory.types[i]]
+        async for page in side_by_side(readers, LISTS_AT_ONCE):
+            yield page
         work.whole |= set(ids) - torn
         work.missed = work.missed or bool(torn)
+
+    async def _of_type(self, project: str, kind: str, torn: set[str], work: _Pull) -> AsyncIterator[Page]:
+        """One list, walked again where rows moved meanwhile; `torn` gathers the projects that never kept still."""
+        for _ in range(WALKS_MAX):
+            walk = self._walk("/v1/pjm/work_items", {"project_id": project, "type_id": kind, **BOTH})
+            async for rows in walk.pages():
+                yield await self._observed(rows, [project], work)
+            if walk.complete:
+                return
+        torn.add(project)
 
     async def _observed(self, rows: Sequence[Row], ids: Sequence[str], work: _Pull) -> Page:
         """The rows that were asked for, with their history; the vendor may have ignored the filters."""
@@ -385,7 +409,7 @@ class PingCode:
     async def _once_more(self, item: str, work: _Pull) -> Page:
         """An item that did not change, but whose review did."""
         try:
-            row = await self._http.get(f"/v1/{self._flavour}/work_items/{item}", BOTH)
+            row = await self.http.get(f"/v1/{self._flavour}/work_items/{item}", BOTH)
         except Missing:
             return Page(())
         if not isinstance(row, dict):
@@ -393,23 +417,29 @@ class PingCode:
         again = _Pull(work.projects, work.memory, None, work.reviewed)
         return await self._observed([row], list(work.projects), again)
 
-    # --- sprints, releases, progress ---
+    # --- sprints, releases, deliverables, progress ---
 
     async def _plans(self, work: _Pull) -> AsyncIterator[Page]:
-        """Sprints, releases and project progress, where wanted; short lists, read whole each time."""
-        lists = {"sprint": ("sprints", mapping.sprint), "release": ("versions", mapping.release)}
-        wanted = [lists[k] for k in self.options.milestones if k in lists]
+        """Sprints, releases, deliverables and project progress, where wanted; short lists, read whole each time."""
         for some in _batches(list(work.projects.values()), self.options.concurrency * 4):
-            for page in await together([self._plan(p, path, build, work) for p in some for path, build in wanted]):
+            lists = [self._plan(p, kind, work) for p in some for kind in PLANS if self._has(p, kind)]
+            for page in await together(lists):
                 yield page
             if self.options.progress:
                 for page in await together([self._measured(p) for p in some]):
                     yield page
 
-    async def _plan(self, project: Row, path: str, build: mapping.Build, work: _Pull) -> Page:
-        url = f"/v1/{self._flavour}/projects/{project['id']}/{path}"
+    def _has(self, project: Row, kind: str) -> bool:
+        """Is this list wanted, and does this kind of project have it?"""
+        return kind in self.options.milestones and (kind != "deliverable" or project.get("type") in PLANNED)
+
+    async def _plan(self, project: Row, kind: str, work: _Pull) -> Page:
+        path, params, build = PLANS[kind]
+        url = f"/v1/{self._flavour}/{path.format(project['id'])}"
         try:
-            rows, whole = await settled(lambda: self._walk(url, {}))
+            rows, whole = await settled(
+                lambda: self._walk(url, {k: v.format(project["id"]) for k, v in params.items()})
+            )
         except Missing:
             return Page(())  # this kind of project has none
         if not whole:
@@ -418,13 +448,15 @@ class PingCode:
         bad: list[Rejected] = []
         for row in rows:
             try:
+                if params and need_text(need_mapping(row, "project"), "id", "project.id") != project["id"]:
+                    continue  # the filter was ignored
                 good.append(build(self.name, row, project))
             except BadRow as problem:
                 bad.append(rejected(self.name, row, "id", problem))
         return Page(tuple(good), tuple(bad), seen=len(rows))
 
     async def _measured(self, project: Row) -> Page:
-        counts = await self._http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
+        counts = await self.http.get(f"/v1/{self._flavour}/projects/{project['id']}/progress")
         try:
             return Page((mapping.progress(self.name, project, counts),), seen=1)
         except BadRow as problem:
@@ -476,9 +508,6 @@ def build(
 ) -> PingCode:
     """A PingCode source from checked options."""
     values = PingCodeOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "api_flavour", values.api_flavour, FLAVOURS)
-    for kind in values.milestones:
-        one_of(name, "milestones", kind, KINDS)
     return PingCode(name, values, clock, transport, sleep)
 
 
@@ -495,8 +524,15 @@ CONNECTOR = ConnectorInfo(
         Option("base_url", required=True, help="API root before /v1: https://open.pingcode.com, or https://HOST/open"),
         Option("client_id", required=True, help="of the application in the admin console"),
         Option("client_secret", required=True, secret=True, help="of the application; read scopes are enough"),
-        Option("api_flavour", default="auto", help="auto, project (older, private installations) or pjm"),
-        Option("milestones", default=("milestone", "phase"), help="milestone, phase, sprint, release"),
+        Option(
+            "api_flavour", default="auto", choices=FLAVOURS, help="auto, project (older, private installations) or pjm"
+        ),
+        Option(
+            "milestones",
+            default=("milestone", "phase"),
+            choices=KINDS,
+            help="milestone, phase, sprint, release, deliverable",
+        ),
         Option(
             "type_names",
             default=("里程碑", "阶段", "Milestone", "Phase"),
@@ -515,4 +551,5 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    commenter=lambda source: Comments(source.http),
 )

@@ -29,6 +29,7 @@ class PingCodeFake(ScriptedVendor):
         self.reviews: list[Row] = []
         self.sprints: list[Row] = []
         self.releases: list[Row] = []
+        self.deliverables: list[Row] = []
         self.ignore_filters = False
 
     def options(self, **changes: object) -> dict[str, object]:
@@ -55,6 +56,7 @@ class PingCodeFake(ScriptedVendor):
             ("/v1/directory/team", lambda _p, _r: reply({"id": "t1", "url": "", "name": "星澜"})),
             ("/v1/reviews", self._reviews),
             (f"{area}/projects", self._projects),
+            (f"{area}/deliverables", self._deliverables),
             (f"{area}/work_item/types", self._types),
             (f"{area}/work_items", self._items),
         ]
@@ -91,6 +93,11 @@ class PingCodeFake(ScriptedVendor):
             return reply({"work_item": {**counts, "completed_count": done}})
         rows = {"sprints": self.sprints, "versions": self.releases}.get(what, [])
         return self._page(rows if _id(0) in rest else [], request.url.params)
+
+    def _deliverables(self, _rest: str, request: httpx.Request) -> httpx.Response:
+        asked = request.url.params["project_id"]
+        own = [d for d in self.deliverables if self.ignore_filters or d["project"]["id"] == asked]
+        return self._page(own, request.url.params)
 
     def _types(self, _rest: str, request: httpx.Request) -> httpx.Response:
         kinds = [(TYPE, "里程碑", "plan"), ("task", "任务", "task")]

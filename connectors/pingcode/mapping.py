@@ -13,6 +13,7 @@ from connectors.http.fields import (
     flag,
     need_mapping,
     need_text,
+    need_whole,
     seconds,
     text_or_none,
     unknown_fields,
@@ -271,6 +272,27 @@ def release(connection: str, row: Row, project: Row) -> Observation:
     )  # fmt: skip
 
 
+def deliverable(connection: str, row: Row, project: Row) -> Observation:
+    """A document that a milestone owes: done once it has content. Who put it there, and when, is not told:
+    the last change of the row stands in for the day, and a later one moves nothing.
+    """
+    if "content" not in row:
+        raise BadRow("PROOF_FIELD_MISSING", field="content")
+    content = row["content"]
+    if content is not None and not isinstance(content, dict):
+        raise wrong_type("content", content, "an object or null")
+    there = bool(content)
+    seen = _plan(
+        connection, row, project, "deliverable", text_or_none(row, "content_type") or "–",
+        done=there,
+        done_at=seconds(row, "updated_at") if there else None,
+        date_provenance=_date_from(done=there, stated=False),
+    )  # fmt: skip
+    link = content.get("href") or content.get("url") if isinstance(content, dict) else None
+    web = link if isinstance(link, str) and link.startswith(("https://", "http://")) else None
+    return seen._replace(url=web, deleted=flag(row, "is_deleted"), archived=flag(row, "is_archived"))
+
+
 def _basis_points(value: object) -> int:
     """Percent as the source wrote it, exactly; 33.33 is 3333."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -283,7 +305,7 @@ def _basis_points(value: object) -> int:
 def progress(connection: str, project: Row, answer: Any) -> Observation:
     """The share of completed work items of a project, as a milestone of kind `project`."""
     counts = need_mapping(answer if isinstance(answer, dict) else {}, "work_item")
-    total, done = _count(counts, "total"), _count(counts, "completed_count")
+    total, done = need_whole(counts, "total"), need_whole(counts, "completed_count")
     if not 0 <= done <= total:
         raise BadRow("PERCENT_RANGE", field="completed_count", found=f"{done} of {total}")
     share = done * 10_000 // total if total else 0
@@ -303,12 +325,3 @@ def progress(connection: str, project: Row, answer: Any) -> Observation:
         date_provenance=Provenance.FIRST_OBSERVED,
         percent_provenance=Provenance.CHILDREN,
     )
-
-
-def _count(row: Mapping[str, Any], name: str) -> int:
-    value = row.get(name)
-    if value is None:
-        raise BadRow("PROOF_FIELD_MISSING", field=name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(name, value, "a count")
-    return value

@@ -23,8 +23,10 @@ from connectors.errors import BadPayload, SourceConfig
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, rejected
+from connectors.http.hooks import REDMINE
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.redmine import mapping
+from connectors.redmine.comments import Comments
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
 from models.domain.observations import Observation, Page, Rejected, StateChange
 from models.ports import PullRequest, Reachability
@@ -97,7 +99,7 @@ class Redmine:
         self.name, self.options = name, options
         self._url = options.base_url.rstrip("/")
         self._closed: frozenset[str] = frozenset()
-        self._http = Http(
+        self.http = Http(
             options.base_url,
             ApiKey("X-Redmine-API-Key", options.api_key),
             clock=clock,
@@ -108,17 +110,17 @@ class Redmine:
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
+        await self.http.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._http.__aexit__(*exc)
+        await self.http.__aexit__(*exc)
 
     # --- what is there ---
 
     def _walk(self, path: str, name: str, params: Mapping[str, Any]) -> Walk:
         async def fetch(number: int, size: int) -> RawPage:
-            body = await self._http.get(path, {**params, "offset": number * size, "limit": size})
+            body = await self.http.get(path, {**params, "offset": number * size, "limit": size})
             return RawPage(_listed(body, name, path), total_of(body.get("total_count")))
 
         return Walk(fetch, PAGE, "id", self.options.concurrency)
@@ -132,7 +134,7 @@ class Redmine:
 
     async def _account(self) -> Row:
         """Who the key belongs to. Asked first: with a bad key an open Redmine shows only what all may see."""
-        body = await self._http.get("/users/current.json")
+        body = await self.http.get("/users/current.json")
         user = body.get("user") if isinstance(body, dict) else None
         if not isinstance(user, dict):
             raise BadPayload("no_object", where="/users/current.json")
@@ -149,7 +151,7 @@ class Redmine:
 
     async def _learn_closed(self) -> None:
         """The statuses that count as closed: journals name statuses by id only."""
-        body = await self._http.get("/issue_statuses.json")
+        body = await self.http.get("/issue_statuses.json")
         rows = _listed(body, "issue_statuses", "/issue_statuses.json")
         self._closed = frozenset(str(s.get("id")) for s in rows if s.get("is_closed"))
 
@@ -197,7 +199,7 @@ class Redmine:
         """The project's own versions; the list, which has no pages, also names those that others share with it."""
         path = f"/projects/{project['id']}/versions.json"
         try:
-            found = _listed(await self._http.get(path), "versions", path)
+            found = _listed(await self.http.get(path), "versions", path)
         except Missing:
             return Page(())  # the project went meanwhile; its absence from the list will tell
         own = [v for v in found if _owner(v) in (None, str(project["id"]))]
@@ -266,7 +268,7 @@ class Redmine:
     async def _journal(self, issue: Row) -> tuple[StateChange, ...]:
         path = f"/issues/{issue.get('id')}.json"
         try:
-            body = await self._http.get(path, {"include": "journals"})
+            body = await self.http.get(path, {"include": "journals"})
         except Missing:
             return ()  # removed meanwhile
         found = body.get("issue") if isinstance(body, dict) else None
@@ -281,7 +283,7 @@ class Redmine:
         wanted = self.options.trackers
         if not wanted:
             return ""
-        rows = _listed(await self._http.get("/trackers.json"), "trackers", "/trackers.json")
+        rows = _listed(await self.http.get("/trackers.json"), "trackers", "/trackers.json")
         ids = {str(r.get("name")): str(r.get("id")) for r in rows}
         absent = [w for w in wanted if w not in ids]
         if absent:
@@ -348,7 +350,6 @@ def build(
 ) -> Redmine:
     """A Redmine source from checked options."""
     values = RedmineOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "version_done", values.version_done, RULES)
     for kind in values.milestones:
         one_of(name, "milestones", kind.partition(":")[0] + (":" if ":" in kind else ""), ("version", "issue:"))
     return Redmine(name, values, clock, transport, sleep)
@@ -373,7 +374,10 @@ CONNECTOR = ConnectorInfo(
         ),
         Option("milestones", default=("version",), help='version, and "issue:TRACKER" for issues of a tracker'),
         Option(
-            "version_done", default="closed", help="closed: the version is closed; all_issues_closed: its issues are"
+            "version_done",
+            default="closed",
+            choices=RULES,
+            help="closed: the version is closed; all_issues_closed: its issues are",
         ),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once"),
@@ -381,4 +385,6 @@ CONNECTOR = ConnectorInfo(
     ),
     build=build,
     fake=_fake,
+    hook=REDMINE,
+    commenter=lambda source: Comments(source.http),
 )

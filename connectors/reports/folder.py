@@ -23,6 +23,7 @@ def replace_all(folder: Path, files: Mapping[str, bytes], language: str) -> tupl
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             now = folder / name
+            now.parent.mkdir(exist_ok=True)
             waiting[now] = _beside(now, content)
         for path, temporary in waiting.items():
             now = path

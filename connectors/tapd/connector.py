@@ -40,7 +40,7 @@ from connectors.http.client import (
 from connectors.http.paging import Chain, Row, objects, settled, together
 from connectors.http.source import Listing, Project, RestSource
 from connectors.http.wrapped import unwrapped
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from connectors.tapd import mapping
 from models.domain.observations import Observation
 
@@ -235,8 +235,6 @@ def build(
 ) -> Tapd:
     """A TAPD source from checked options."""
     values = TapdOptions(**checked_options(name, CONNECTOR, options))
-    for kind in values.milestones:
-        one_of(name, "milestones", kind, KINDS)
     zone = _zone(name, values.timezone)
     http = Http(
         values.base_url,
@@ -268,7 +266,7 @@ CONNECTOR = ConnectorInfo(
         Option("api_user", default="", help="account of the API; or client_id, or access_token"),
         Option("api_password", default="", secret=True, help="of the account of the API"),
         Option("access_token", default="", secret=True, help="a personal token; or client_id, or api_user"),
-        Option("milestones", default=("iteration",), help="iteration, launch_form (release review)"),
+        Option("milestones", default=("iteration",), choices=KINDS, help="iteration, launch_form (release review)"),
         Option("done_states", default=("done",), help="statuses of iterations that mean done"),
         Option("agreed", default=("sign_agree",), help="verdicts that mean a review was signed with consent"),
         Option("refused", default=(), help="verdicts that mean it was not; any other waits for a person"),

@@ -33,7 +33,7 @@ from connectors.http.client import (
 from connectors.http.headers import Dressed
 from connectors.http.paging import Chain, Row, objects, settled
 from connectors.http.source import Listing, Project, RestSource
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from connectors.teambition import mapping
 from models.domain.observations import Observation
 from models.domain.trouble import Words
@@ -152,8 +152,6 @@ def build(
 ) -> Teambition:
     """A Teambition source from checked options."""
     values = TeambitionOptions(**checked_options(name, CONNECTOR, options))
-    for kind in values.milestones:
-        one_of(name, "milestones", kind, KINDS)
     if "task" in values.milestones and not values.tasks.strip():
         # Without a query every task of the organisation would count as a milestone.
         help_ = Words("connector_option.teambition.tasks", "which tasks are milestones")
@@ -194,7 +192,7 @@ CONNECTOR = ConnectorInfo(
         Option("organization_id", required=True, help="id of the organisation"),
         Option("operator_id", default="", help="the member in whose name it reads, where one is demanded"),
         Option("base_url", default="https://open.teambition.com/api", help="root of the interface"),
-        Option("milestones", default=("sprint",), help="sprint, task"),
+        Option("milestones", default=("sprint",), choices=KINDS, help="sprint, task"),
         Option("tasks", default="", help="which tasks are milestones, in TQL: scenarioId = …"),
         Option("per_minute", default=600, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once, at most 16"),

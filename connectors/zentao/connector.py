@@ -24,7 +24,7 @@ from connectors.http.client import Bearer, Http, Policy, Send, Token, checked_ba
 from connectors.http.headers import Dressed
 from connectors.http.paging import Chain, Row, objects, settled
 from connectors.http.source import Listing, Project, RestSource
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options
 from connectors.zentao import mapping
 from models.domain.observations import Observation
 
@@ -139,8 +139,6 @@ def build(
 ) -> Zentao:
     """A ZenTao source from checked options."""
     values = ZentaoOptions(**checked_options(name, CONNECTOR, options))
-    one_of(name, "milestones", values.milestones, KINDS)
-    one_of(name, "date_from", values.date_from, DATES)
     session = Bearer(partial(_session, values, clock), clock)
     http = Http(
         values.base_url,
@@ -169,11 +167,15 @@ CONNECTOR = ConnectorInfo(
         Option("password", required=True, secret=True, help="of the account"),
         Option(
             "milestones",
+            choices=KINDS,
             default="stage",
             help="stage: stages flagged as milestones; execution: every stage, sprint and kanban",
         ),
         Option(
-            "date_from", default="closed", help="closed: when it was closed; real_end: the actual end that people type"
+            "date_from",
+            default="closed",
+            choices=DATES,
+            help="closed: when it was closed; real_end: the actual end that people type",
         ),
         Option("per_minute", default=0, help="our own limit of requests a minute; 0: none"),
         Option("concurrency", default=4, help="requests at once, at most 16"),

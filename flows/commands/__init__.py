@@ -11,13 +11,14 @@ from flows.commands.admin import (
     init,
 )
 from flows.commands.contract_import import import_contracts
+from flows.commands.dossier import dossier
 from flows.commands.forecast import forecast
+from flows.commands.listening import listen
 from flows.commands.nightly import check, demo, sync
 from flows.commands.people import bind, go_live, import_documents, intervene, notices, record
 from flows.commands.reading import evaluate, explain, ready
 from flows.commands.receivable import (
     ageing,
-    allocate,
     guarantees,
     import_invoices,
     import_payments,
@@ -25,6 +26,8 @@ from flows.commands.receivable import (
     promise,
     remind,
 )
+from flows.commands.sinks import sinks
+from flows.commands.waiting_money import allocate
 
 __all__ = [
     "ageing",
@@ -39,6 +42,7 @@ __all__ = [
     "db_upgrade",
     "demo",
     "deploy",
+    "dossier",
     "evaluate",
     "explain",
     "forecast",
@@ -50,11 +54,13 @@ __all__ = [
     "import_payments",
     "init",
     "intervene",
+    "listen",
     "notices",
     "plan",
     "promise",
     "ready",
     "record",
     "remind",
+    "sinks",
     "sync",
 ]

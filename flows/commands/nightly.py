@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -18,11 +18,13 @@ from connectors.store import Store
 from connectors.store.errors import StoreError
 from flows import wiring
 from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
+from flows.commands.sinks import check_sinks, counts_text, show_checks
 from flows.environment import prefect_api
 from flows.night import Night, NightOutcome, run_night
 from flows.settings import Loaded
 from flows.steps.contracts import read_files
 from flows.steps.pull import stored_milestones
+from models.domain.contracts import Contract
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
@@ -134,6 +136,8 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
         ],
         "files": [p.name for p in outcome.files],
         "notices": dict(outcome.notices),
+        "pushes": dict(outcome.pushes),
+        "written_back": dict(outcome.written_back),
     }
 
 
@@ -155,6 +159,10 @@ def show(outcome: NightOutcome, language: str, loaded: Loaded) -> None:
             evaluated=outcome.evaluated,
         )
     )
+    if outcome.pushes:
+        out.print(Text(counts_text(outcome.pushes, language, dry_run=outcome.dry_run)))
+    if loaded.settings.sinks and outcome.dry_run and outcome.foreseen:
+        out.print(say("cli.would_push_new", language, n=outcome.foreseen))
     for path in outcome.files:
         out.print(f"  {path.relative_to(loaded.root) if path.is_relative_to(loaded.root) else path}")
 
@@ -182,7 +190,8 @@ def _connections(report: NightReport, language: str) -> None:
         )
         for c in report.connections
     ]
-    table(say("cli.title.connections", language), heads, rows)
+    if rows:
+        table(say("cli.title.connections", language), heads, rows)
 
 
 def show_ready(report: NightReport, language: str) -> None:
@@ -272,14 +281,29 @@ def demo(folder: Path, *, prefect: bool, language: str) -> int:
     return 0
 
 
+def _unknown_classes(found: Sequence[Contract], loaded: Loaded) -> list[Finding]:
+    """Contracts whose customer class has no ladder."""
+    from flows.steps.receivables.reminders import class_finding
+
+    return [
+        finding
+        for c in found
+        if "ladder" not in c.rules.stated
+        for finding in class_finding(
+            c.number, c.rules.customer_class, loaded.ladders, Place(file=c.file, line=c.line, contract=c.number)
+        )
+    ]
+
+
 @command
 def check(config: Path, language: str, *, as_json: bool) -> int:
     """Verify configuration, contracts, bindings and connections; change nothing."""
     loaded = settings(config)
     found, findings = read_files(loaded.contract_files(), loaded.root)
     lines = asyncio.run(_check_connections(loaded, _stored_milestones(loaded), language))
+    sinks = asyncio.run(check_sinks(loaded, language))
     failed = [x for x in lines if x["state"] != "ok"]
-    findings += _bad_channels(loaded)
+    findings += [*_bad_channels(loaded), *_unknown_classes(found, loaded)]
     if as_json:
         print_json(
             {
@@ -289,6 +313,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
                     for f in findings
                 ],
                 "connections": lines,
+                "sinks": sinks,
             }
         )
     else:
@@ -298,9 +323,11 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
             out.print(Text(say(f"cli.check_{line['state']}", language, **line)))
             for note in line.get("notes", ()):
                 out.print(Text(say("cli.check_note", language, note=note)))
+        show_checks(sinks, language)
     if failed:
         return 3 if found else 2
-    return 1 if any(f.severity is Severity.ERROR for f in findings) else 0
+    waits = any(f.severity is Severity.ERROR for f in findings) or any(x["state"] != "ok" for x in sinks)
+    return 1 if waits else 0
 
 
 def _bad_channels(loaded: Loaded) -> list[Finding]:

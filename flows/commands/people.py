@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, no_such_term, out, print_json, settings, table
 from flows.steps.bind import resolve
 from flows.steps.contracts import stored_contract
-from flows.steps.evaluation.columns import day_number
+from flows.steps.evaluation.columns import as_date, day_number
 from models.domain.conditions import Approved, event_names, walk
 from models.domain.ready import NAMESPACE
 from models.domain.words import say
@@ -96,6 +97,22 @@ def _confirm(connection: Connection, contract: str, event: str, milestone: str, 
     connection.execute(sa.update(bindings).where(bindings.c.id == found[0][0]).values(**values))
 
 
+def _last_day(connection: Connection, today: date) -> date:
+    """Today, or the day that the last night judged, where that is later (`sync --as-of`)."""
+    judged = fetch(connection, "SELECT MAX(as_of) FROM runs")[0][0]
+    return max(today, as_date(judged) or today) if judged is not None else today
+
+
+def _past(connection: Connection, text: str, event: str, today: date, language: str) -> date:
+    """A day that has come. Raises Stop: what lies ahead has not happened."""
+    day, last = day_of(text, today), _last_day(connection, today)
+    if day > last:
+        raise Stop(
+            say("cli.in_future", language, day=day, today=last), say("cli.in_future_todo", language, event=event)
+        )
+    return day
+
+
 @command
 def record(config: Path, contract: str, event: str, day: str, by: str, *, value: bool, language: str) -> int:
     """Write an event down: a document signed, an acceptance, a sign-off."""
@@ -104,14 +121,14 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
     with store.begin() as connection:
         known = stored_contract(connection, contract)
         if known is None:
-            raise Stop(say("cli.no_such_contract", language, which=contract))
+            raise no_such_term(connection, contract, language)
         names = {n for t in known.terms for n in event_names(t.when)}
         names |= {f"approved:{n.role}" for t in known.terms for n in walk(t.when) if isinstance(n, Approved)}
         if event not in names:
             raise Stop(
                 say("cli.unknown_event", language, event=event, known=closest(event, names) or ", ".join(sorted(names)))
             )
-        when = day_number(day_of(day, wiring.today(loaded)))
+        when = day_number(_past(connection, day, event, wiring.today(loaded), language))
         contract_id = fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": contract})[0][0]
         key = str(uuid.uuid5(NAMESPACE, f"fact\x1f{contract}\x1f{event}\x1f{when}\x1f{value}"))
         row = (key, contract_id, event, when, value, by, "recorded", _now())
@@ -133,7 +150,7 @@ def intervene(config: Path, kind: str, which: str, by: str, reason: str, languag
             {"n": number, "t": term},
         )
         if not found:
-            raise Stop(say("cli.no_such_contract", language, which=which))
+            raise no_such_term(connection, which, language)
         now = _now()
         row = (str(uuid.uuid4()), *found[0], kind, by, reason, day_number(wiring.today(loaded)), now)
         bulk_insert(
@@ -163,8 +180,10 @@ def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) 
     store = wiring.the_store(settings(config))
     if retry:
         from flows.steps.notify import revive
+        from flows.steps.write_back import revive_comments
 
         revive(store, wiring.epoch_now())
+        revive_comments(store, wiring.epoch_now())
     with store.read() as connection:
         rows = fetch(
             connection,
@@ -181,7 +200,7 @@ def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) 
             "error": error,
         }
         for k, r, who, draft, n, made, sent, dead, error in rows
-    ]
+    ] + _dead_comments(store)
     if as_json:
         print_json(entries)
     elif not entries:
@@ -193,6 +212,24 @@ def notices(config: Path, *, as_json: bool, language: str, retry: bool = False) 
         ]
         table(say("cli.title.notices", language), heads, [tuple(e.values()) for e in entries])
     return 1 if any(e["state"] == "dead" for e in entries) else 0
+
+
+def _dead_comments(store: Store) -> list[dict[str, object]]:
+    """Comments that no system took, as lines among the notices."""
+    from flows.steps.write_back import dead_comments
+
+    return [
+        {
+            "kind": f"comment_{c.stage}",
+            "role": "project",
+            "recipient": f"{c.connection} {c.contract}/{c.term}",
+            "state": "dead",
+            "attempts": c.attempts,
+            "created": _utc(c.created_at),
+            "error": c.reason,
+        }
+        for c in dead_comments(store)
+    ]
 
 
 def _state(draft: bool, sent: int | None, dead: int | None) -> str:  # noqa: FBT001 - a row's columns
@@ -212,7 +249,7 @@ def import_documents(config: Path, file: Path, language: str) -> int:
 
     loaded = settings(config)
     with wiring.the_store(loaded).begin() as connection:
-        outcome = run(connection, file, _now())
+        outcome = run(connection, file, _now(), _last_day(connection, wiring.today(loaded)))
     from flows.commands.shared import print_findings
 
     print_findings(outcome.findings, language)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from rich.tree import Tree
 
 from connectors.calendars import calendar_specs
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_findings, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, no_such_term, out, print_findings, print_json, settings, table
 from flows.steps.evaluation.columns import NEVER, day_number
 from flows.steps.report import board
 from models.domain.money import amount_text, minor_digits
-from models.domain.ready import RecordStatus
-from models.domain.words import say
+from models.domain.ready import ReadyLine, RecordStatus
+from models.domain.words import catalogue, say
 
 
 @command
@@ -37,33 +38,30 @@ def ready(config: Path, *, as_of: str | None, everything: bool, as_json: bool, l
     if not shown:
         out.print(say("cli.nothing_ready", language))
         return 0
-    heads = [
-        (say(f"cli.column.{k}", language), j)
-        for k, j in (
-            ("contract", "left"),
-            ("term", "left"),
-            ("customer", "left"),
-            ("gross", "right"),
-            ("ready_on", "left"),
-            ("due_on", "left"),
-            ("status", "left"),
-        )
-    ]
-    rows = [
-        (
-            r.contract,
-            f"{r.term} {r.name}",
-            r.customer,
-            f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}",
-            r.ready_on,
-            r.due_on,
-            say(f"status.{r.status}", language),
-        )
-        for r in shown
-    ]
+    _show_list(shown, language)
+    return 0
+
+
+def _show_list(shown: Sequence[ReadyLine], language: str) -> None:
+    """As a table; with due dates only where one is known before the invoice."""
+    columns = ["contract", "term", "customer", "gross", "ready_on", "due_on", "status"]
+    if not any(r.due_on for r in shown):
+        columns.remove("due_on")
+    heads = [(say(f"cli.column.{k}", language), "right" if k == "gross" else "left") for k in columns]
+    rows = []
+    for r in shown:
+        cells = {
+            "contract": r.contract,
+            "term": f"{r.term} {r.name}",
+            "customer": r.customer,
+            "gross": f"{r.currency} {amount_text(r.gross, minor_digits(r.currency))}",
+            "ready_on": r.ready_on,
+            "due_on": r.due_on,
+            "status": say(f"status.{r.status}", language),
+        }
+        rows.append([cells[c] for c in columns])
     waiting = sum(r.status is RecordStatus.READY for r in shown)
     table(say("cli.title.ready", language, n=waiting), heads, rows)
-    return 0
 
 
 @command
@@ -76,8 +74,8 @@ def explain(which: str, config: Path, *, as_of: str | None, as_json: bool, langu
     number, _, term = which.partition("/")
     with wiring.the_store(loaded).begin() as connection:
         found = explain_terms(connection, number, term or None, day, calendar_specs)
-    if not found:
-        raise Stop(say("cli.no_such_contract", language, which=which))
+        if not found:
+            raise no_such_term(connection, which, language)
     if as_json:
         print_json([asdict(f) for f in found])
         return 0
@@ -97,14 +95,29 @@ def _branch(parent: Tree, node: dict[str, Any], language: str) -> None:
         line.append(f"  {node.get('date', '')}", style="green")
     elif node.get("expected"):
         line.append(f"  {say('cli.expected', language, day=node['expected'])}", style="yellow")
-    for key in ("by", "source", "provenance"):
-        if node.get(key):
-            line.append(f"  {node[key]}", style="dim")
+    for text in _proof(node, language):
+        line.append(f"  {text}", style="dim")
     if node.get("url"):
         line.append(f"  {node['url']}", style="dim")
     branch = parent.add(line)
     for part in node.get("parts", []):
         _branch(branch, part, language)
+
+
+def _proof(node: dict[str, Any], language: str) -> Iterator[str]:
+    """Who, where, how good the proof is; or how the milestone stands that is waited for."""
+    known = catalogue(language)
+    if node.get("by"):
+        yield node["by"]
+    source, provenance = node.get("source"), node.get("provenance")
+    if source:
+        yield known.get(f"report.{'provenance' if node['met'] else 'blocker'}.{source}", source)
+    if provenance and source not in ("contract", provenance):
+        yield known.get(f"report.provenance.{provenance}", provenance)
+    if node.get("grade"):
+        yield known[f"report.grade.{int(node['grade'])}"]
+    if node.get("waits"):
+        yield say(f"cli.waits.{node['waits']}", language, milestone=node.get("milestone"), state=node.get("state"))
 
 
 @command

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from rich.text import Text
 
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_findings, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, err, out, print_findings, print_json, settings, table
+from flows.commands.waiting_money import micros, refusals, said_money, show_waiting, waiting_json
 from models.domain.findings import Finding, Severity
-from models.domain.money import MoneyError, amount_text, minor_digits, to_minor
+from models.domain.money import amount_text, minor_digits, to_minor
 from models.domain.words import say
-from models.tables import bank_lines, contracts
+from models.tables import contracts
 
-
-def micros() -> int:
-    """Now, in epoch microseconds."""
-    return int(wiring.utc_now().timestamp() * 1_000_000)
-
-
-def said_money(minor: int, currency: str) -> str:
-    """An amount for people."""
-    return f"{currency} {amount_text(minor, minor_digits(currency))}"
+#: Drafts shown in full; `--json` has them all.
+TEXTS_MAX = 20
 
 
 def _file(file: Path, language: str) -> Path:
@@ -65,102 +59,29 @@ def import_payments(
     config: Path, file: Path, *, currency: str | None, as_of: str | None, as_json: bool, language: str
 ) -> int:
     """Bank statements and lists of payments; what cannot be read or allocated waits for a person."""
+    from flows.steps.receivables.claims import term_claims
     from flows.steps.receivables.payments import import_payments as run
 
     loaded = settings(config)
     today = day_of(as_of, wiring.today(loaded))
     with wiring.the_store(loaded).begin() as connection:
         outcome = run(connection, _file(file, language), today, micros(), str(uuid.uuid4()), currency)
+        names = {t: f"{c.contract}/{c.term}" for t, c in term_claims(connection).items()} if outcome.waiting else {}
     errors = any(f.severity is Severity.ERROR for f in outcome.findings)
     counts = {n: getattr(outcome, n) for n in ("rows", "new", "booked", "passed_over")}
     if as_json:
-        body = {"findings": _findings(outcome.findings, language), "waiting": [_waiting(w) for w in outcome.waiting]}
+        body = {
+            "findings": _findings(outcome.findings, language),
+            "waiting": [waiting_json(w, names) for w in outcome.waiting],
+        }
         print_json(counts | body)
     else:
         print_findings(outcome.findings, language)
         out.print(say("cli.payments_imported", language, waiting=len(outcome.waiting), **counts))
-        _show_waiting(outcome.waiting, language)
+        show_waiting(outcome.waiting, language, names)
     if errors and not outcome.rows:
         return 2
     return 1 if errors or outcome.waiting else 0
-
-
-def _waiting(one: Any) -> dict[str, object]:
-    digits = minor_digits(one.currency)
-    return {
-        "line": one.line_id,
-        "day": one.day.isoformat(),
-        "amount": amount_text(one.minor, digits),
-        "currency": one.currency,
-        "payer": one.payer,
-        "reference": one.reference,
-        "proposals": [
-            {"why": p.why.value, "allocations": [{"term_id": int(a.claim), "amount": amount_text(a.minor, digits)} for a in p.allocations]}
-            for p in one.matching.proposals
-        ],
-    }  # fmt: skip
-
-
-def _show_waiting(waiting: Iterable[Any], language: str, names: dict[int, str] | None = None) -> None:
-    rows = []
-    for one in waiting:
-        proposals = [
-            f"{say('why.' + p.why.value, language)}: "
-            + ", ".join(f"{(names or {}).get(int(a.claim), a.claim)} {said_money(a.minor, one.currency)}" for a in p.allocations)
-            for p in one.matching.proposals
-        ]  # fmt: skip
-        rows.append(
-            (one.line_id, one.day, said_money(one.minor, one.currency), one.payer, one.reference, "\n".join(proposals))
-        )
-    if rows:
-        heads = [
-            (say(f"cli.column.{k}", language), "left")
-            for k in ("line", "day", "amount", "payer", "reference", "proposals")
-        ]
-        table(say("cli.title.waiting_money", language), heads, rows)
-
-
-@command
-def allocate(
-    config: Path,
-    line: int | None,
-    which: str | None,
-    amount: str | None,
-    by: str | None,
-    *,
-    as_json: bool,
-    language: str,
-) -> int:
-    """What waits, with proposals; or a person's word what a bank line pays."""
-    from flows.steps.receivables.claims import term_claims
-    from flows.steps.receivables.payments import waiting_money
-
-    store = wiring.the_store(settings(config))
-    if line is not None and which:
-        if not by:
-            raise Stop(say("cli.who", language))
-        return _confirm(store, line, which, amount, by, language)
-    with store.read() as connection:
-        waiting = waiting_money(connection)
-        names = {t: f"{c.contract}/{c.term}" for t, c in term_claims(connection).items()}
-    if as_json:
-        print_json([_waiting(w) for w in waiting])
-    elif waiting:
-        _show_waiting(waiting, language, names)
-    else:
-        out.print(say("cli.nothing_waits", language))
-    return 1 if waiting else 0
-
-
-def _confirm(store: Any, line: int, which: str, amount: str | None, by: str, language: str) -> int:
-    from flows.steps.receivables.payments import confirm
-
-    with store.begin() as connection, _refusals(language):
-        currency = str(connection.execute(sa.select(bank_lines.c.currency).where(bank_lines.c.id == line)).scalar())
-        minor = None if amount is None else to_minor(amount, minor_digits(currency))
-        booked = confirm(connection, line, which, minor, by, micros())
-    out.print(say("cli.allocated", language, which=which, amount=said_money(booked, currency)))
-    return 0
 
 
 # --- who owes what, reminders, agreements ----------------------------------------------------------------
@@ -171,14 +92,15 @@ def ageing(config: Path, by: str, *, as_of: str | None, as_json: bool, language:
     """Who owes what since when, by customer, contract, manager or currency, in buckets of overdue days."""
     from flows.steps.evaluation.columns import day_number
     from flows.steps.receivables.columns import ageing_table
-    from flows.steps.receivables.standing import numbers, open_terms
+    from flows.steps.receivables.standing import changed_since, numbers, open_terms
 
     if by not in ("customer", "contract", "manager", "currency"):
         raise Stop(say("cli.ageing_by", language, found=by))
     loaded = settings(config)
     day = day_number(day_of(as_of, wiring.today(loaded)))
     with wiring.the_store(loaded).read() as connection:
-        found = ageing_table(open_terms(connection, day), day, (by,))
+        found = ageing_table(open_terms(connection, day, loaded.ladders, undated=True), day, (by,))
+        changed = changed_since(connection)
         names = numbers(connection) if by == "contract" else {}
     rows = [
         (names.get(row[by], row[by]) if by == "contract" else row[by], row["currency"], row["label"], row["bucket"], int(row["open"]), int(row["terms"]))
@@ -189,10 +111,14 @@ def ageing(config: Path, by: str, *, as_of: str | None, as_json: bool, language:
         print_json([{by: w, "currency": c, "bucket": b, "open": amount_text(o, minor_digits(c)), "terms": n} for w, c, b, _, o, n in rows])  # fmt: skip
     elif rows:
         heads = [(say(f"cli.column.{k}", language), j) for k, j in ((f"by_{by}", "left"), ("bucket", "left"), ("open", "right"), ("terms", "right"))]  # fmt: skip
-        shown = [(w, say("cli.not_due", language) if b == "not_due" else b, said_money(o, c), n) for w, c, b, _, o, n in rows]  # fmt: skip
-        table(say("cli.title.ageing", language), heads, shown)
+        named = {b: say(f"cli.{b}", language) for b in ("not_due", "no_due_date")}
+        table(say("cli.title.ageing", language), heads, [(w, named.get(b, b), said_money(o, c), n) for w, c, b, _, o, n in rows])  # fmt: skip
+        sums = {c: sum(r[4] for r in rows if r[1] == c) for c in sorted({r[1] for r in rows})}
+        out.print(say("cli.open_in_all", language, sums=", ".join(said_money(o, c) for c, o in sums.items())))
     else:
         out.print(say("cli.nothing_open", language))
+    if changed:
+        err.print(say("cli.stale", language, n=changed))
     return 0
 
 
@@ -208,11 +134,12 @@ def remind(
     proof: str | None,
     code: str | None,
     amount: str | None,
+    show_paused: bool,
     as_of: str | None,
     as_json: bool,
     language: str,
 ) -> int:
-    """The reminders owed, with their drafts; or write a touch with a customer down."""
+    """The reminders owed, with their drafts; what is paused; or write a touch with a customer down."""
     loaded = settings(config)
     today = day_of(as_of, wiring.today(loaded))
     store = wiring.the_store(loaded)
@@ -223,10 +150,15 @@ def remind(
             _log(connection, which, log, day_of(day, today), (channel, proof, code, amount, by), language)
         out.print(say("cli.noted", language, which=which))
         return 0
-    from flows.steps.receivables.reminders import reminders
+    from flows.steps.receivables.reminders import paused, reminders
 
+    if show_paused:
+        with store.read() as connection:
+            lines = [p for p in paused(connection, today, loaded.ladders) if which in (None, p.which)]
+        _show_paused(lines, as_json=as_json, language=language)
+        return 0
     with store.read() as connection:
-        owed = [r for r in reminders(connection, today) if which in (None, r.which, r.contract)]
+        owed = [r for r in reminders(connection, today, loaded.ladders) if which in (None, r.which, r.contract)]
     if as_json:
         print_json([_reminder(r) for r in owed])
     elif not owed:
@@ -236,23 +168,57 @@ def remind(
     return 1 if owed else 0
 
 
+def _show_paused(lines: Sequence[Any], *, as_json: bool, language: str) -> None:
+    if as_json:
+        print_json([_paused(p) for p in lines])
+    elif not lines:
+        out.print(say("cli.nothing_paused", language))
+    else:
+        heads = [(say(f"cli.column.{k}", language), j) for k, j in (("which", "left"), ("by_customer", "left"), ("open", "right"), ("asked", "right"), ("paused_by", "left"))]  # fmt: skip
+        rows = [
+            (p.which, p.customer, said_money(p.open, p.currency), said_money(p.asked, p.currency), "\n".join(_pause(x, language) for x in p.pauses))
+            for p in lines
+        ]  # fmt: skip
+        table(say("cli.title.paused", language), heads, rows)
+
+
+def _pause(pause: Any, language: str) -> str:
+    until = "" if pause.until is None else f" {say('cli.paused_until', language, day=pause.until)}"
+    return say(f"pause.{pause.kind.value}", language) + until
+
+
+def _paused(p: Any) -> dict[str, object]:
+    digits = minor_digits(p.currency)
+    number, _, term = p.which.rpartition("/")
+    return {
+        "contract": number, "term": term, "customer": p.customer, "currency": p.currency,
+        "open": amount_text(p.open, digits), "asked": amount_text(p.asked, digits),
+        "pauses": [{"kind": x.kind.value, "until": x.until.isoformat() if x.until else None} for x in p.pauses],
+    }  # fmt: skip
+
+
 def _reminder(r: Any) -> dict[str, object]:
     digits = minor_digits(r.currency)
     return {
         "contract": r.contract, "term": r.term, "customer": r.customer, "currency": r.currency,
         "open": amount_text(r.open, digits), "asked": amount_text(r.asked, digits), "due_on": r.due.isoformat(),
         "days": r.days, "level": r.level, "reason": r.reason, "action": r.action, "language": r.language,
-        "to": list(r.to), "text": r.text(),
+        "tone": r.tone, "sends": r.sends, "to": list(r.to), "text": r.text(),
     }  # fmt: skip
 
 
-def _show_reminders(owed: Iterable[Any], language: str) -> None:
+def _show_reminders(owed: Sequence[Any], language: str) -> None:
     heads = [(say(f"cli.column.{k}", language), j) for k, j in (("which", "left"), ("by_customer", "left"), ("open", "right"), ("due_on", "left"), ("days_late", "right"), ("level", "right"), ("advice", "left"))]  # fmt: skip
     rows = [
         (r.which, r.customer, said_money(r.asked, r.currency), r.due, r.days, r.level, say(f"action.{r.action}", language) if r.action else "")
         for r in owed
     ]  # fmt: skip
     table(say("cli.title.reminders", language), heads, rows)
+    for r in owed[:TEXTS_MAX]:
+        out.print(Text(f"\n{r.which} -> {', '.join(r.to) or say('cli.reminder_nobody', language)}", style="bold"))
+        out.print(Text(r.text()))
+    if len(owed) > TEXTS_MAX:
+        out.print(say("cli.reminders_more", language, n=len(owed) - TEXTS_MAX))
 
 
 def _log(
@@ -269,24 +235,10 @@ def _log(
     channel, proof, code, amount, by = said
     if kind == "reason" and code not in list(DelayReason):
         raise Stop(say("cli.reasons", language, known=", ".join(DelayReason)))
-    with _refusals(language):
+    with refusals(language):
         owner = find_term(connection, which)
         minor = None if amount is None else to_minor(amount, minor_digits(owner.currency))
         add_touch(connection, owner, Touch(kind, day, channel, by, proof, code, minor), micros())
-
-
-@contextmanager
-def _refusals(language: str) -> Iterator[None]:
-    """What a step refuses, as a sentence."""
-    from flows.steps.receivables.reading import Refused
-    from models.domain.findings import Place
-
-    try:
-        yield
-    except Refused as problem:
-        raise Stop(problem.finding(Place()).text(language)) from None
-    except MoneyError as problem:
-        raise Stop(str(problem)) from None
 
 
 @command
@@ -312,7 +264,7 @@ def promise(
     if which and pay_by and amount:
         if not by:
             raise Stop(say("cli.who", language))
-        with store.begin() as connection, _refusals(language):
+        with store.begin() as connection, refusals(language):
             owner = find_term(connection, which)
             minor = to_minor(amount, minor_digits(owner.currency))
             made = Promise(day_of(day, today), day_of(pay_by, today), minor, by)
@@ -354,7 +306,7 @@ def plan(
     agreed = day_of(day, today)
     if bool(parts) == bool(until):
         raise Stop(say("cli.plan_what", language))
-    with wiring.the_store(loaded).begin() as connection, _refusals(language):
+    with wiring.the_store(loaded).begin() as connection, refusals(language):
         owner = find_term(connection, which)
         if until:
             add_extension(connection, owner, agreed, day_of(until, today), by, note, micros())
@@ -385,7 +337,7 @@ def guarantees(
     loaded = settings(config)
     today, store = day_of(as_of, wiring.today(loaded)), wiring.the_store(loaded)
     if contract and code:
-        with store.begin() as connection, _refusals(language):
+        with store.begin() as connection, refusals(language):
             _paper(connection, contract, code, given, today, taken=taken, language=language)
         out.print(say("cli.noted", language, which=f"{contract}/{code}"))
         return 0

@@ -13,21 +13,37 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.engine import Connection
 
 from connectors.errors import SourceError
+from connectors.store.bulk import fetch
 from connectors.store.errors import StoreError
 from flows.settings import Loaded, SettingsError, load_settings
 from models.domain.findings import Finding, Severity
 from models.domain.words import say
+from models.records.reading import closest
 
 F = TypeVar("F", bound=Callable[..., int])
 
+CODE = 18  # characters: numbers, dates and amounts of a column that are shorter are never cut in two
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
 
 class Stop(Exception):
-    """The command cannot run; the message says what to do."""
+    """The command cannot run; the message, or the advice, says what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class Unreadable(Exception):
+    """An argument that cannot be read; `kind` names the sentence that says what it should look like."""
+
+    def __init__(self, kind: str, given: str) -> None:
+        super().__init__(given)
+        self.kind = kind
 
 
 def command(run: F) -> F:
@@ -45,7 +61,10 @@ def command(run: F) -> F:
         except SourceError as problem:
             complain(problem.trouble.text(language), problem.trouble.advice(language), language)
         except Stop as problem:
-            complain(str(problem), "", language)
+            complain(str(problem), problem.advice, language)
+        except Unreadable as problem:
+            given = say("cli.unreadable", language, given=str(problem))
+            complain(given, say(f"cli.unreadable_{problem.kind}", language), language)
         except OSError as problem:
             complain(f"{problem.strerror or problem}: {problem.filename or ''}", "", language)
         return 2
@@ -72,7 +91,7 @@ def day_of(text: str | None, default: date) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Stop(f"{text!r}: YYYY-MM-DD") from None
+        raise Unreadable("day", text) from None
 
 
 def moment_of(text: str | None) -> datetime | None:
@@ -82,10 +101,25 @@ def moment_of(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Stop(f"{text!r}: 2026-11-20T02:30:00+08:00") from None
+        raise Unreadable("moment", text) from None
     if moment.tzinfo is None:
-        raise Stop(f"{text!r}: the offset from UTC is missing, e.g. +08:00")
+        raise Unreadable("moment", text)
     return moment
+
+
+def no_such_term(connection: Connection, which: str, language: str) -> Stop:
+    """What was named is not there; the closest names that are."""
+    number, _, term = which.partition("/")
+    rows = fetch(
+        connection,
+        "SELECT c.number, t.code FROM contracts c LEFT JOIN terms t ON t.contract_id = c.id WHERE c.active ORDER BY c.number, t.position",
+    )
+    numbers = list(dict.fromkeys(n for n, _ in rows))
+    near = closest(number, numbers)
+    if number in numbers and term:
+        near = ", ".join(f"{n}/{code}" for n, code in rows if n == number)
+    key = "cli.closest" if near else "cli.no_contracts" if not numbers else "cli.see_ready"
+    return Stop(say("cli.no_such_contract", language, which=which), say(key, language, near=near))
 
 
 def print_json(body: object) -> None:
@@ -109,8 +143,10 @@ def table(
 ) -> None:
     """A table; columns are (heading, justify). Cells are plain text: markup from outside stays inert."""
     grid = Table(title=title, title_justify="left", header_style="bold")
-    for heading, justify in columns:
-        grid.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        grid.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for position, (heading, justify) in enumerate(columns):
+        whole = all(len(row[position]) <= CODE and (justify == "right" or " " not in row[position]) for row in cells)
+        grid.add_column(heading, justify=justify, overflow="fold", no_wrap=whole)  # type: ignore[arg-type]
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)

@@ -262,7 +262,8 @@ def validate(frame: pd.DataFrame, suite: Any, name: str) -> Any:
     be_quiet()  # a worker of Prefect starts no command line
     import great_expectations as gx
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    for chatty in ("great_expectations", "great_expectations.data_context.types.base"):  # it sets a level of its own
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas(f"source-{name}").add_dataframe_asset(name)

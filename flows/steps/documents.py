@@ -54,14 +54,14 @@ class _Awaited:
     names: Mapping[str, tuple[str, ...]]
 
 
-def import_documents(connection: Connection, path: Path, recorded_at: int) -> Imported:
+def import_documents(connection: Connection, path: Path, recorded_at: int, today: date) -> Imported:
     """Take the rows of a file in, or refuse the file with every row's problem."""
     table, findings = _table(path)
     known = {n: _awaited(connection, n) for n in sorted({r["contract"].text for r in table if "contract" in r})}
     rows: list[tuple[object, ...]] = []
     for cells in table:
         row = {name: cell.text for name, cell in cells.items()}
-        problem = _problem(connection, row, known)
+        problem = _problem(connection, row, known, today)
         if problem is not None:
             place = Place(file=path.name, line=next(iter(cells.values())).row, contract=row.get("contract"))
             findings.append(Finding(problem[0], place=place, params=problem[1]))
@@ -83,7 +83,7 @@ def _facts(row: Mapping[str, str], awaited: _Awaited | None, recorded_at: int) -
 
 
 def _problem(
-    connection: Connection, row: Mapping[str, str], known: Mapping[str, _Awaited | None]
+    connection: Connection, row: Mapping[str, str], known: Mapping[str, _Awaited | None], today: date
 ) -> tuple[str, dict[str, object]] | None:
     missing = [k for k in COLUMNS.required if not row.get(k)]
     if missing:
@@ -97,12 +97,18 @@ def _problem(
         }
     if row["event"] not in awaited.names:
         return "ROW_EVENT_UNKNOWN", {"event": row["event"], "known": ", ".join(sorted(awaited.names)) or "-"}
+    return _day_problem(row["date"], today)
+
+
+def _day_problem(text: str, today: date) -> tuple[str, dict[str, object]] | None:
+    """A day that can be read and has come: what is only planned has not been received."""
     try:
-        if _DAY.fullmatch(row["date"]) and date.fromisoformat(row["date"]):
-            return None
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
-        pass  # 2026-02-30 has the form of a date
-    return "DATE_UNREADABLE", {"found": row["date"]}
+        day = None  # 2026-02-30 has the form of a date
+    if day is None:
+        return "DATE_UNREADABLE", {"found": text}
+    return ("ROW_DATE_FUTURE", {"found": text, "today": today}) if day > today else None
 
 
 def _awaited(connection: Connection, number: str) -> _Awaited | None:

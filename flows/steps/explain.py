@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from connectors.store.bulk import fetch
 from flows.steps.contracts import stored_contract
 from flows.steps.decide import _proofs, _slot_leaf
 from flows.steps.evaluation.columns import NEVER, Op, as_date
 from flows.steps.evaluation.compile import slot_of
 from flows.steps.evaluation.outcome import term_values
-from flows.steps.match import CalendarsOf, Matched, match
+from flows.steps.match import CalendarsOf, Matched, Source, match
 from models.domain import conditions as c
 from models.domain.contracts import Contract
 
@@ -52,8 +53,6 @@ def explain(
 
 
 def _contract_id(connection: Connection, number: str) -> int:
-    from connectors.store.bulk import fetch
-
     return int(fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": number})[0][0])
 
 
@@ -61,7 +60,7 @@ class _Explainer:
     """Walks the condition as written beside the nodes as evaluated: children stand side by side in both."""
 
     def __init__(self, connection: Connection, matched: Matched, contract: Contract) -> None:
-        self.matched, self.contract = matched, contract
+        self.connection, self.matched, self.contract = connection, matched, contract
         import numpy as np
 
         self.proofs = _proofs(connection, matched, np.ones(len(matched.batch.nodes), dtype=bool))
@@ -93,9 +92,29 @@ class _Explainer:
         if day >= NEVER or Op(int(self.matched.batch.nodes["op"][index])) is not Op.SLOT:
             planned = int(self.matched.facts.planned[slot])
             waits = {"planned": _iso(planned), "source": source.connection or source.kind if source else "recorded"}
+            waits |= self._waits(source)
             return {k: v for k, v in waits.items() if v is not None}
         leaf = _slot_leaf(self.matched, slot, 0, day, self.proofs)
-        return {k: leaf[k] for k in ("by", "source", "url", "provenance") if leaf.get(k) is not None}
+        return {k: leaf[k] for k in ("by", "source", "url", "provenance", "grade") if leaf.get(k) is not None}
+
+    def _waits(self, source: Source | None) -> dict[str, str | None]:
+        """How the milestone behind an unmet event stands as last seen, and where to look at it."""
+        if source is None or source.kind not in ("milestone", "progress"):
+            return {}
+        if source.milestone_id is None:
+            return {"waits": "unbound"}
+        rows = fetch(
+            self.connection,
+            "SELECT m.name, m.url, m.deleted, o.state, o.done, o.unproven FROM milestones m JOIN observations o ON o.id = "
+            "(SELECT MAX(x.id) FROM observations x WHERE x.milestone_id = m.id) WHERE m.id = :m",
+            {"m": source.milestone_id},
+        )
+        if not rows:
+            return {}
+        name, url, deleted, state, done, unproven = rows[0]
+        # Done, proven, and still not enough: not accepted, its percentage too low, or its proof too weak.
+        waits = "deleted" if deleted else "open" if not done else "unproven" if unproven else "not_enough"
+        return {"waits": waits, "milestone": name, "state": state, "url": url}
 
 
 def _iso(day: int) -> str | None:

@@ -23,6 +23,7 @@ from connectors.notify.errors import NotSent, Undeliverable
 from connectors.store import Store
 from connectors.store.bulk import fetch
 from flows.steps.post import owe
+from flows.steps.receivables.reminders import log_sent
 from models.domain.notice_texts import Manager, News, Payer, Recipient, plan_notices, touched_contracts
 from models.domain.notices import Notice, NoticeKind, Role
 from models.domain.ready import NightReport, RecordStatus
@@ -196,7 +197,7 @@ class _Drain:
         self.failures[name] = 0
         # Whoever holds the claim by now: the channel took it, and nobody may send it again.
         done = {"delivered_at": self.clock(), "attempts": attempts + 1, "claimed_by": None, "last_error": None}
-        self._mark(outbox.c.key == notice.key, done)
+        self._mark(outbox.c.key == notice.key, done, notice if notice.kind is NoticeKind.REMINDER else None)
         return "sent"
 
     def _send(self, name: str, notice: Notice) -> None:
@@ -242,8 +243,13 @@ class _Drain:
         self._mark(mine, values | ({"dead_at": self.clock()} if dead else {}))
         return "dead" if dead else "failed"
 
-    def _mark(self, where: sa.ColumnElement[bool], values: Mapping[str, object]) -> bool:
+    def _mark(
+        self, where: sa.ColumnElement[bool], values: Mapping[str, object], reminded: Notice | None = None
+    ) -> bool:
+        """Write down how it went; a customer who was reminded is a touch, in the same transaction."""
         with self.store.begin() as connection:
+            if reminded is not None:
+                log_sent(connection, reminded, self.clock())
             return bool(connection.execute(sa.update(outbox).where(where).values(**values)).rowcount)
 
 

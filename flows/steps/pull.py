@@ -115,11 +115,16 @@ async def pull_connection(
     gate: Gate | None = None,
     before_commit: Callable[[Connection], None] = lambda _connection: None,
     on_news: Callable[[], None] = lambda: None,
+    *,
+    part: bool = False,
 ) -> PullOutcome:
     """Pull a source into the store. A source that fails changes nothing.
 
     `before_commit` may raise to stop (a lost lease): then nothing of the pull is written. `on_news` is called
     when the first change comes in, so that what will look at it can be made ready while the pull goes on.
+
+    `part`: only some projects are asked for, out of the order of the whole pulls. The cursor stays, since it speaks
+    for the other projects too; and what is not seen is not taken for gone: it may have moved to one of those.
     """
     known = Known.of(store, source.name)
     staged = Staged()
@@ -134,6 +139,9 @@ async def pull_connection(
     if not staged.ended:
         return PullOutcome(source.name, "failed", staged.seen, trouble=Trouble("no_last_page"))
     staged.observed_at = int(request.now.timestamp())
+    if part:
+        staged.cursor = None
+        staged.gone.clear()
     looked = await _look(source.name, store, staged, gate)
     return _commit(source.name, store, staged, known, run_id, recorded_at, looked, before_commit)
 
@@ -447,4 +455,4 @@ def stored_milestones(store: Store) -> dict[str, int]:
     """How many milestones the last pulls left of each connection, without those that are gone."""
     here = sa.select(milestones.c.connection, sa.func.count()).where(~milestones.c.deleted)
     with store.read() as connection:
-        return dict(connection.execute(here.group_by(milestones.c.connection)).tuples().all())
+        return {row[0]: row[1] for row in connection.execute(here.group_by(milestones.c.connection))}

@@ -91,13 +91,14 @@ def _record(row: tuple[Any, ...], decided: list[Any] | None, people: Mapping[str
     return ReadyLine(
         record_id=row[0], contract=row[1], term=row[2], name=row[3], customer=row[4], currency=row[5], gross=row[6], net=row[7],
         tax=row[8], ready_on=_day(row[9]), noticed_on=_day(row[10]), status=status,
-        evidence=tuple(_evidence(e) for e in orjson.loads(row[11])), occurrence=row[12],
+        evidence=tuple(evidence_leaf(e) for e in orjson.loads(row[11])), occurrence=row[12],
         due_on=None if due is None else _day(due), withdrawn_on=None if row[14] is None else _day(row[14]),
         project_manager=row[13], note=note,
     )  # fmt: skip
 
 
-def _evidence(leaf: Mapping[str, Any]) -> Evidence:
+def evidence_leaf(leaf: Mapping[str, Any]) -> Evidence:
+    """One proven leaf, as a ready record keeps it."""
     return Evidence(
         leaf["event"],
         date.fromisoformat(leaf["date"]),

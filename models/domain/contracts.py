@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from models.domain.conditions import Condition
 from models.domain.receivables.agreements import Promise
+from models.domain.receivables.dunning import Tone
 from models.domain.receivables.limitation import Interruption
 from models.domain.receivables.rules import ReceivableRules
 
@@ -86,6 +87,7 @@ class Contact:
     name: str
     email: str | None = None
     language: str = "zh-CN"
+    tone: Tone | None = None  # of reminders; None: as the ladder says
 
 
 @dataclass(frozen=True, slots=True)

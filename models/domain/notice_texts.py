@@ -237,6 +237,16 @@ def _moved(news: News, language: str) -> dict[str, object]:
     return {"as_of": news.as_of.isoformat(), "lines": shown, "more": more, "count": len(news.moved)}
 
 
+def reminder_notice(
+    email: str, language: str, which: tuple[str, str], step: tuple[int, date], said: Mapping[str, object]
+) -> Notice:
+    """A reminder to a customer: owed once for each contact, (contract, term), (level, due date). `said`: name, text."""
+    (contract, term), (level, due) = which, step
+    key = notice_key(NoticeKind.REMINDER, email, contract, term, level, due)
+    body = {"contract": contract, "term": term, "level": level, "due_on": due.isoformat(), **said}
+    return Notice(key, NoticeKind.REMINDER, Role.CUSTOMER_PAYER, email, language, body)
+
+
 def _to_payer(payer: Payer, line: ReadyLine, *, sent: bool) -> Notice:
     """To a customer: one record, and nothing of our own affairs (no evidence, no status)."""
     body = {

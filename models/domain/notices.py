@@ -19,6 +19,7 @@ class NoticeKind(StrEnum):
     DIGEST = "digest"
     SOURCE_FAILED = "source_failed"
     FORECAST = "forecast"
+    REMINDER = "reminder"  # to a customer; goes where an entry of role customer_payer listens to `overdue`
 
 
 class Role(StrEnum):

@@ -17,6 +17,7 @@ from models.domain import contracts as m
 from models.domain.contract_checks import CALENDARS, contract_errors
 from models.domain.findings import Finding
 from models.domain.money import MINOR_DIGITS, amount_text, minor_digits
+from models.domain.receivables.dunning import Tone
 from models.records.conditions import condition, due_rule, literal_date, long_condition, long_due, percent_text
 from models.records.reading import Report, Unreadable, Value, documents
 from models.records.receivables import receivable_rules
@@ -27,10 +28,12 @@ CONTRACT_KEYS = (
     "contract", "title", "customer", "supplier", "customer_size", "supplier_size", "currency", "minor_units",
     "timezone", "calendar", "price_basis", "tax_rounding", "lines", "terms", "events", "contacts", "guarantees",
     "progress", "retention", "not_to_exceed", "retainer", "amendments", "opening", "approval", "notify_customer",
-    "late", "statutory", "bill_policy", "ladder", "ageing", "invoice_gate",
+    "late", "statutory", "bill_policy", "ladder", "ageing", "customer_class", "reminders", "invoice_gate",
 )  # fmt: skip
 #: What follows the money: kept as written, and read into `Contract.rules`.
-RECEIVABLES_KEYS = ("late", "statutory", "bill_policy", "ladder", "ageing", "invoice_gate")
+RECEIVABLES_KEYS = (
+    "late", "statutory", "bill_policy", "ladder", "ageing", "customer_class", "reminders", "invoice_gate",
+)  # fmt: skip
 SIZES = ("micro", "small", "medium", "sme", "large", "public")
 
 
@@ -220,12 +223,14 @@ class _Reader:
         return m.Line(fields["id"].text(), fields["amount"].amount(self.digits), rate)
 
     def _contact(self, value: Value) -> m.Contact:
-        fields = value.fields(("role", "name", "email", "phone", "language"), ("role", "name"))
+        fields = value.fields(("role", "name", "email", "phone", "language", "tone"), ("role", "name"))
         if len(fields.keys() & {"role", "name"}) < 2:
             raise Unreadable
         role = fields["role"].choice(("finance", "project_manager", "customer_payer", "operator"))
         language = fields["language"].choice(("zh-CN", "en")) if "language" in fields else "zh-CN"
-        return m.Contact(role, fields["name"].text(), fields["email"].text() if "email" in fields else None, language)
+        email = fields["email"].text() if "email" in fields else None
+        tone = Tone(fields["tone"].choice(Tone)) if "tone" in fields else None
+        return m.Contact(role, fields["name"].text(), email, language, tone)
 
     # --- terms ---
 
@@ -517,7 +522,15 @@ def _long_lists(contract: m.Contract, money: Callable[[int], str]) -> dict[str, 
     return {
         "events": {name: _long_binding(b) for name, b in contract.events.items()},
         "contacts": [
-            _without_none({"role": c.role, "name": c.name, "email": c.email, "language": c.language})
+            _without_none(
+                {
+                    "role": c.role,
+                    "name": c.name,
+                    "email": c.email,
+                    "language": c.language,
+                    "tone": c.tone and c.tone.value,
+                }
+            )
             for c in contract.contacts
         ],
         "guarantees": [

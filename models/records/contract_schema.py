@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.domain import contracts as m
+from models.domain.receivables.dunning import Tone
 from models.records.contract_file import RECEIVABLES_KEYS, SIZES
 from models.records.receivables_schema import receivables_schemas
 
@@ -17,7 +18,8 @@ Schema = dict[str, object]
 Schemas = Mapping[str, Any]
 
 _AMOUNT = r"^[+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$"
-_PERCENT = r"^\d+(\.\d+)?\s*[%％]?$"
+_PERCENT = r"^0*(100(\.0+)?|\d{1,2}(\.\d+)?)\s*[%％]?$"
+_WORDS = r"^\s*[^\s\x00-\x1f]([^\x00-\x08\x0b-\x1f]*[^\s\x00-\x1f])?\s*$"  # something to read, nothing invisible
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
 
 
@@ -31,11 +33,11 @@ def json_schema() -> Schema:
         "$defs": {
             "contract": _contract(),
             "amount": {"type": ["string", "number"], "pattern": _AMOUNT, "description": "Exact, best in quotes. 精确金额，最好加引号。"},
-            "percent": {"type": ["string", "number"], "pattern": _PERCENT, "description": '30%, 30 or "30".'},
+            "percent": {"type": ["string", "number"], "pattern": _PERCENT, "minimum": 0, "maximum": 100, "description": '30%, 30 or "30".'},
             "day": {"type": "string", "pattern": _DAY, "description": "YYYY-MM-DD"},
             "whole": {"type": "integer", "minimum": 0},
             "share": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
-            "text": {"type": ["string", "number", "boolean"]},
+            "text": {"type": ["string", "number", "boolean"], "pattern": _WORDS},
             "party": _either(_text("The name. 名称。"), _object({"name": _ref("text"), "tax_id": _ref("text"), "size": _enum(SIZES), "size_declared_on": _ref("day")}, "name")),
             "line": _object({"id": _ref("text"), "name": _ref("text"), "amount": _ref("amount"), "tax_rate": _ref("percent")}, "id", "amount", "tax_rate"),
             "term": _term(),
@@ -100,8 +102,8 @@ def _contract() -> Schema:
         "calendar": {"type": "string", "pattern": "^(WEEKEND_ONLY|[A-Z]{2})$", "description": "CN knows adjusted working days. CN 含调休。"},
         "price_basis": _enum(m.PriceBasis),
         "tax_rounding": _enum(m.TaxRounding),
-        "lines": _list(_ref("line")),
-        "terms": _list(_ref("term")),
+        "lines": _list(_ref("line")) | {"minItems": 1},
+        "terms": _list(_ref("term")) | {"minItems": 1},
         "events": {"type": "object", "additionalProperties": _ref("binding")},
         "contacts": _list(_contact()),
         "guarantees": _list(_ref("guarantee")),
@@ -151,6 +153,7 @@ def _contact() -> Schema:
         "email": _ref("text"),
         "phone": _ref("text"),
         "language": _enum(("zh-CN", "en")),
+        "tone": _enum(tuple(Tone)),
     }
     return _object(fields, "role", "name")
 

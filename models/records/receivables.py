@@ -22,6 +22,7 @@ T = TypeVar("T")
 #: One of these says the rate of `late`.
 LATE_RATES = ("daily_rate", "annual_pct", "rates", "lpr_pct")
 LATE_KEYS = (*LATE_RATES, "lpr_factor", "day_base", "fixed_sum", "basis", "rounding")
+REMINDERS = ("draft", "send")
 STATUTORY_KEYS = ("days", "from_event", "roll", "lpr_1y_pct", "daily_rate", "day_base")
 
 
@@ -36,13 +37,15 @@ def receivable_rules(fields: Mapping[str, Value], digits: int) -> ReceivableRule
         except Unreadable:
             return standard
 
-    known = ("late", "statutory", "bill_policy", "ladder", "ageing")
+    known = ("late", "statutory", "bill_policy", "ladder", "ageing", "customer_class", "reminders")
     return ReceivableRules(
         late=part("late", lambda v: _late(v, digits), None),
         statutory=part("statutory", _statutory, None),
         ladder=part("ladder", _ladder, dunning.STANDARD),
         ageing=part("ageing", _buckets, ageing.STANDARD),
         bill_policy=part("bill_policy", lambda v: BillPolicy(v.choice(BillPolicy)), BillPolicy.SUSPENDS_UNTIL_MATURITY),
+        customer_class=part("customer_class", _class, ""),
+        sends=part("reminders", lambda v: v.choice(REMINDERS), "draft") == "send",
         stated=frozenset(k for k in known if k in fields and not fields[k].is_null),
     )
 
@@ -106,13 +109,19 @@ def _statutory(value: Value) -> StatutoryRule:
 def _ladder(value: Value) -> tuple[dunning.Step, ...]:
     steps = []
     for entry in value.list():
-        fields = entry.fields(("level", "from_day"), ("level", "from_day"))
-        if len(fields) < 2:
+        fields = entry.fields(("level", "from_day", "tone"), ("level", "from_day"))
+        if not {"level", "from_day"} <= fields.keys():
             raise Unreadable
-        steps.append(dunning.Step(fields["level"].whole(1), _day_offset(fields["from_day"])))
+        tone = dunning.Tone(fields["tone"].choice(dunning.Tone)) if "tone" in fields else None
+        steps.append(dunning.Step(fields["level"].whole(1), _day_offset(fields["from_day"]), tone))
     for one, other in dunning.ladder_problems(steps):
         raise value.wrong("LADDER_OVERLAPS", one=one, other=other)
     return tuple(sorted(steps, key=lambda s: s.level))
+
+
+def _class(value: Value) -> str:
+    """The name of a customer class, as `[ladders.NAME]` of the configuration has it."""
+    return value.text().strip()
 
 
 def _day_offset(value: Value) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from models.domain.receivables.dunning import Tone
 from models.domain.receivables.interest import InterestRounding
 from models.domain.receivables.rules import BillPolicy
+from models.records.receivables import REMINDERS
 
 Schema = dict[str, object]
 
@@ -41,11 +43,18 @@ def receivables_schemas() -> dict[str, Schema]:
         "daily_rate": _RATE,
         "day_base": _WHOLE,
     }
-    step = _closed({"level": _WHOLE, "from_day": {"type": "integer"}}, "level", "from_day")
+    tone: Schema = {"enum": [t.value for t in Tone]}
+    step = _closed({"level": _WHOLE, "from_day": {"type": "integer"}, "tone": tone}, "level", "from_day")
     return {
         "late": _closed(late, description="The rate for what is late; exactly one kind. 逾期利率，只写一种。"),
         "statutory": _closed(statutory, "days", "from_event", description="The reference a statute gives. 法定参照。"),
         "bill_policy": {"enum": [p.value for p in BillPolicy]},
         "ladder": {"type": "array", "items": step, "description": "Days after the due date. 到期日后天数。"},
+        "customer_class": _TEXT
+        | {"description": "Chooses [ladders.NAME] of the configuration. 客户分级，对应配置中的催款阶梯。"},
+        "reminders": {
+            "enum": list(REMINDERS),
+            "description": "send: reminders go to customer_payer. 催款是否直接发送给客户。",
+        },
         "ageing": {"type": "array", "items": _TEXT, "description": "1-30, 31-60, 61-"},
     }

@@ -241,6 +241,7 @@ invoices = Table(
     Column("received_day", Integer),
     Column("gross", BigInteger),
     Column("cancelled_day", Integer),
+    Column("kind", String(8)),  # special, general; none: not said
     _recorded(),
     Index("ix_invoices_contract_id", "contract_id"),
 )
@@ -256,8 +257,10 @@ receipts = Table(
     Column("gross", BigInteger, nullable=False),
     Column("method", Text, nullable=False),
     Column("maturity_day", Integer),
+    Column("reverses", Id),  # a receipt that this one, with the same sum below zero, takes back
     _recorded(),
     Index("ix_receipts_contract_id", "contract_id"),
+    Index("uq_receipts_reverses", "reverses", unique=True),
 )
 
 #: Red invoices, credit notes and cancellations: so much less is owed on an invoice from `day` on.
@@ -293,7 +296,21 @@ bank_lines = Table(
     Column("method", Text, nullable=False),
     Column("maturity_day", Integer),
     Column("source", Text, nullable=False),  # the file it came in, and where
+    Column("bank_id", Text),  # the bank's own reference
     _recorded(),
+)
+
+#: Set aside: money that pays no term (rent, a bill that bounced), or the same money once more. The last word stands.
+line_notes = Table(
+    "line_notes",
+    metadata,
+    _id(),
+    Column("bank_line_id", Id, ForeignKey("bank_lines.id"), nullable=False),
+    Column("kind", String(8), nullable=False),  # aside, back
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    _recorded(),
+    Index("ix_line_notes_bank_line_id", "bank_line_id"),
 )
 
 #: Which part of a bank line a receipt of a term is. A receipt without one was recorded by itself.
@@ -305,6 +322,7 @@ allocations = Table(
     Column("bank_line_id", Id, ForeignKey("bank_lines.id"), nullable=False),
     Column("why", Text, nullable=False),  # what spoke for it: reference_and_amount, …, or confirmed
     Column("by", Text, nullable=False),
+    Column("minor", BigInteger),  # of the bank line, where its currency is not the receipt's
     _recorded(),
     Index("ix_allocations_bank_line_id", "bank_line_id"),
 )
@@ -337,12 +355,14 @@ reminders = Table(
     Column("key", String(36), nullable=False, unique=True),
     _contract(),
     Column("term_id", Id, ForeignKey("terms.id"), nullable=False),
-    Column("kind", String(12), nullable=False),  # reminder, demand, delivered, answer, dispute, settled, reason
+    Column(
+        "kind", String(12), nullable=False
+    ),  # reminder, demand, delivered, answer, dispute, credit_note, settled, reason
     Column("level", Integer),
     Column("day", Integer, nullable=False),
     Column("due_day", Integer),
     Column("gross", BigInteger),  # open that day, or in dispute
-    Column("channel", Text, nullable=False),  # draft, mail, letter, phone …
+    Column("channel", Text, nullable=False),  # draft, outbox, mail, letter, phone …
     Column("proof", Text),
     Column("code", String(20)),  # a delay reason
     Column("by", Text, nullable=False),
@@ -554,6 +574,70 @@ outbox = Table(
     Column("dead_at", BigInteger),
     Column("last_error", Text),
     Index("ix_outbox_due", "delivered_at", "dead_at", "next_attempt_at"),
+)
+
+#: What goes to where invoices are made: one row for each sink, record and kind, claimed before it goes out.
+pushes = Table(
+    "pushes",
+    metadata,
+    _id(),
+    Column("sink", Text, nullable=False),
+    Column("record_id", String(36), ForeignKey("ready_records.record_id"), nullable=False),
+    Column("kind", String(10), nullable=False),  # ready, withdrawn
+    Column("state", String(10), nullable=False),  # pending, claimed, retry, waits, done, dead, dropped
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("claimed_by", String(36)),
+    Column("claimed_until", BigInteger),
+    Column("reference", Text),  # what the sink calls it: the number of the draft
+    Column("error", Text),  # code, place and parameters as JSON, without secrets
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("sink", "record_id", "kind"),
+    Index("ix_pushes_state", "state", "next_at"),
+)
+
+#: What a webhook hints at and no pull has looked at yet; `project` is empty where the whole connection is meant.
+hook_hints = Table(
+    "hook_hints",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("mark", String(36), nullable=False),  # another one with each hint: one that comes during a pull stays
+    Column("received_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+)
+
+#: Deliveries of webhooks that were let in: a second one of the same key is refused while `until` has not come.
+hook_deliveries = Table(
+    "hook_deliveries",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("until", BigInteger, nullable=False, index=True),
+)
+
+#: Comments owed to milestones, once for each record, stage and milestone. `place` is written down
+#: before the vendor is asked: where its answer was lost, we look there for ours before writing again.
+comments = Table(
+    "comments",
+    metadata,
+    Column("key", String(36), primary_key=True),
+    Column("record_id", String(36), ForeignKey("ready_records.record_id"), nullable=False),
+    Column("kind", String(10), nullable=False),  # ready, invoiced, paid
+    Column("connection", Text, nullable=False),
+    Column("milestone_id", Id, ForeignKey("milestones.id"), nullable=False),
+    Column("place", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("claimed_by", String(36)),
+    Column("claimed_until", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("dead_at", BigInteger),
+    Column("last_error", Text),
+    UniqueConstraint("record_id", "kind", "milestone_id"),
+    Index("ix_comments_due", "sent_at", "dead_at", "next_attempt_at"),
 )
 
 runs = Table(

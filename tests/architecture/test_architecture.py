@@ -76,7 +76,16 @@ def test_every_finding_has_its_words() -> None:
     assert used - known == set()
 
 
-_FAMILIES = {"SourceConfig", "SourceRefused", "SourceUnavailable", "BadPayload", "TokenRefused", "Missing", "Trouble"}
+_FAMILIES = {
+    "SourceConfig",
+    "SourceRefused",
+    "SourceUnavailable",
+    "BadPayload",
+    "TokenRefused",
+    "Missing",
+    "Trouble",
+    "NeedsPerson",
+}
 
 
 def _raised(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:

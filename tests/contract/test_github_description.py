@@ -18,8 +18,8 @@ from connectors.errors import SourceRefused
 from connectors.github.connector import GitHub
 from connectors.github.fake import API, GitHubFake
 from connectors.kit.conformance import Bench
+from connectors.kit.described import Described, suite_broken
 from connectors.registry import ConnectorInfo, connector
-from tests.contract.described import Described, suite_broken
 
 pytestmark = pytest.mark.shared
 

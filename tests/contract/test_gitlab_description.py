@@ -19,9 +19,9 @@ from connectors.errors import SourceRefused
 from connectors.gitlab.connector import GitLab
 from connectors.gitlab.fake import GitLabFake
 from connectors.kit.conformance import Bench
+from connectors.kit.described import Described, suite_broken
 from connectors.kit.fakes import START, ScriptedVendor
 from connectors.registry import ConnectorInfo, connector
-from tests.contract.described import Described, suite_broken
 
 pytestmark = pytest.mark.shared
 BASE = "https://gitlab.example/api/v4"

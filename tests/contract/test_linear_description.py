@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from connectors.kit.conformance import Bench
+from connectors.kit.described import DescribedGraphQL
 from connectors.linear import queries
 from connectors.linear.connector import CONNECTOR
 from connectors.linear.fake import LinearFake
-from tests.contract.described import DescribedGraphQL
 
 pytestmark = pytest.mark.shared
 ASKED = {"Viewer", "Projects", "Milestones", "CompletedIssues", "History", "LabelledIssues"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from connectors.kit.conformance import Bench
+from connectors.kit.described import DescribedGraphQL
 from connectors.monday import queries
 from connectors.monday.connector import CONNECTOR
 from connectors.monday.fake import MondayFake
-from tests.contract.described import DescribedGraphQL
 
 pytestmark = pytest.mark.shared
 ASKED = {"Me", "Boards", "Events", "Items", "NextItems", "History", "Users"}

@@ -9,9 +9,9 @@ import pytest
 from openapi_core import Config, OpenAPI
 
 from connectors.kit.conformance import Bench
+from connectors.kit.described import Described
 from connectors.openproject.connector import CONNECTOR, OpenProject
 from connectors.openproject.fake import OpenProjectFake, version_row
-from tests.contract.described import Described
 
 pytestmark = pytest.mark.shared
 HAL = {"application/hal+json": json.loads}  # openapi-core would take HAL for bytes

@@ -1,9 +1,10 @@
-"""The commands as a user types them: in a process of their own, exit codes, JSON on standard output only."""
+"""The commands as a user types them: in processes of their own, exit codes, JSON on standard output only."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.commands import run_command
 from tests.fakes.company import company
 
 ROOT = Path(__file__).parents[2]
@@ -20,9 +22,7 @@ ROOT = Path(__file__).parents[2]
 def huikuan(*arguments: str, cwd: Path, language: str = "en", **environment: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HUIKUAN_", "PREFECT_", "LC_", "LANG"))}
     env |= {"PYTHONPATH": str(ROOT), "HUIKUAN_LANGUAGE": language, "COLUMNS": "200", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=110
-    )
+    return run_command(*arguments, cwd=cwd, env=env)
 
 
 @pytest.fixture
@@ -312,3 +312,52 @@ def test_check_tries_the_notify_urls_without_telling_them(tmp_path: Path) -> Non
     assert "NOTIFY_URL" in shown.stdout
     assert "t0p-s3cr3t" not in shown.stdout + shown.stderr
     assert huikuan("check", cwd=tmp_path, NOTIFY="json://127.0.0.1:9/x").returncode == 0
+
+
+def test_explain_says_how_the_milestone_stands_that_is_waited_for(firm) -> None:
+    huikuan("sync", cwd=firm.folder)
+    milestone = firm.world.find("M1")
+    assert "field of the source" in huikuan("explain", "C-1", cwd=firm.folder).stdout
+    firm.world.move(milestone, "进行中", firm.at(date(2026, 11, 19)), "李强")
+    huikuan("sync", "--full", cwd=firm.folder)
+    shown = huikuan("explain", "C-1", cwd=firm.folder).stdout
+    assert "M1 stands at 进行中" in shown
+    assert "M1 的状态是 进行中" in huikuan("explain", "C-1", cwd=firm.folder, language="zh-CN").stdout
+    wrong = huikuan("explain", "C-2", cwd=firm.folder)
+    assert (wrong.returncode, "C-1" in wrong.stderr) == (2, True)
+
+
+def test_an_event_of_the_future_is_not_recorded(firm) -> None:
+    huikuan("sync", cwd=firm.folder)
+    shown = huikuan("record", "C-1", "second", "2099-01-01", "--by", "Li", cwd=firm.folder)
+    assert shown.returncode == 2
+    assert "has not come yet" in shown.stderr
+    assert "2026-13-01 cannot be read" in huikuan("ready", "--as-of", "2026-13-01", cwd=firm.folder).stderr
+
+
+def test_the_page_names_every_key_that_json_prints(firm) -> None:
+    """docs/commands.md, against what the commands print about a company with something in every list."""
+    firm.contract("C-2", first="nowhere")
+    case = ROOT / "tests" / "golden" / "late_document" / "case.yaml"
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("## JSON")[1].splitlines()
+    printed = {}
+    for line in ("sync", "ready", "explain C-1", "bind", "forecast", "check", f"evaluate {case}", "connectors list"):
+        words = line.split()
+        printed[" ".join(words[: 2 if words[0] == "connectors" else 1])] = json.loads(
+            huikuan(*words, "--json", cwd=firm.folder).stdout
+        )
+    for name, body in printed.items():
+        (row,) = (r for r in page if r.startswith(f"| `{name}` |"))
+        assert body, name
+        told = set(re.findall(r"\w+", row))
+        assert _keys(body) <= told, f"{name}: {sorted(_keys(body) - told)} are not on the page"
+
+
+def _keys(body: object, depth: int = 0) -> set[str]:
+    """The names of keys; not those below `values` and `facts`, and not the names of terms."""
+    if isinstance(body, list):
+        return set[str]().union(*(_keys(x, depth) for x in body))
+    if not isinstance(body, dict) or depth > 1:
+        return set()
+    inner = (_keys(v, depth + 1) for k, v in body.items() if k not in ("values", "facts", "terms", "totals", "notices"))
+    return set(body).union(*inner)

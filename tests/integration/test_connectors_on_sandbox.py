@@ -75,3 +75,18 @@ def test_the_token_ends_in_the_middle_of_everything(url: str, world: World) -> N
     world.token_requests = 7
     seen, _ = _pull(url, world, "pingcode", api_flavour="project", concurrency=4)
     assert len(seen) == 520
+
+
+@pytest.mark.parametrize("flavour", ["project", "pjm"])
+def test_a_deliverable_is_done_when_somebody_has_filled_it(url: str, world: World, flavour: str) -> None:
+    owner = next(m for m in world.milestones.values() if world.projects[m.project].kind in ("waterfall", "hybrid"))
+    report = world.add_deliverable(owner, "终验报告")
+    options = {"api_flavour": flavour, "milestones": ["milestone", "deliverable"]}
+    seen, cursor = _pull(url, world, "pingcode", **options)
+    assert not seen[report.id].done
+    world.now += 86_400
+    world.deliver(report, "终验报告", "https://example.com/final", by="李强")
+    seen, _ = _pull(url, world, "pingcode", cursor, **options)
+    found = seen[report.id]
+    assert (found.kind, found.done, found.url) == ("deliverable", True, "https://example.com/final")
+    assert found.done_at == datetime.fromtimestamp(world.now, UTC)

@@ -17,8 +17,9 @@ from flows import wiring
 from flows.night import run_night
 from flows.settings import load_settings
 from flows.steps.report import board
+from models.domain.comment_texts import About, comment_text, mark
 from models.domain.observations import Observation, Provenance
-from models.ports import PullRequest
+from models.ports import PullRequest, Spot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -241,7 +242,7 @@ def test_a_hanging_server_is_given_up_in_time(seeded) -> None:
     os.kill(seeded["pid"], signal.SIGSTOP)
     try:
         source = _source(seeded["url"], seeded["key"], timeout=0.5)
-        source._http.policy = type(source._http.policy)(timeout=0.5, attempts=2, patience=3)
+        source.http.policy = type(source.http.policy)(timeout=0.5, attempts=2, patience=3)
         with pytest.raises(SourceUnavailable, match="no answer within"):
             asyncio.run(_check(source))
     finally:
@@ -297,3 +298,29 @@ def test_the_whole_night_on_a_real_redmine(seeded, tmp_path: Path, monkeypatch: 
         ("T2", "withdrawn"),
     ]
     store.dispose()
+
+
+def test_notes_are_written_back_once(seeded) -> None:
+    """A version takes none, so the note goes to the issue that was closed last in it; textile does nothing with it."""
+    about = About("3f0d2a9e-0000-5000-8000-000000000001", "C-1", "T1", "*b* {{macro_list}} #1 !http://e/x.png! <b>")
+    text = comment_text(about, "ready", "zh-CN", "https://h.example/{contract}")
+    found = mark(about.record_id, "ready")
+    seeder, version = seeded["seeder"], seeded["versions"]["M2 上线"]
+    seeder.close(seeded["issues"]["M2 上线"][0])
+
+    async def run() -> tuple[str | None, bool, bool]:
+        async with _source(seeded["url"], seeded["key"]) as source:
+            commenter = CONNECTOR.commenter(source)
+            place = await commenter.place(Spot(f"version:{version}", "1", "c-1", "version"))
+            before = await commenter.written(place, found)
+            await commenter.write(place, text)
+            return place, before, await commenter.written(place, found)
+
+    place, before, after = asyncio.run(run())
+    assert (int(place) in seeded["issues"]["M2 上线"], before, after) == (True, False, True)
+    notes = [j["notes"] for j in seeder.get(f"/issues/{place}.json?include=journals")["issue"]["journals"]]
+    assert [n.replace("\r\n", "\n") for n in notes if found in n] == [text]
+    page = seeder.client.get(f"/issues/{place}").text
+    assert "<strong>b</strong>" not in page
+    assert "http://e/x.png" not in page
+    assert _pull(seeded["url"], seeded["key"], "c-1")[0]["M2 上线"].percent_bp == 10_000  # a note changes nothing

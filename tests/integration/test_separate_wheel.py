@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -17,6 +18,7 @@ from connectors.kit.scaffold import scaffold
 from connectors.registry import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
+OWN = "tests/test_own.py"
 BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
 
@@ -37,7 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("wheel")
     root = scaffold("acme", work)[0].parent
     for path, text in code("adding-a-connector.md").items():
-        assert (root / path).exists(), f"{path} is none of the scaffold's files"
+        assert (root / path).exists() or path == OWN, f"{path} is none of the scaffold's files"
         (root / path).write_text(text, encoding="utf-8")
     pip = ("-m", "pip", "--disable-pip-version-check", "--quiet")
     flags = ("--no-deps", "--no-index")
@@ -91,9 +93,49 @@ def test_a_connection_of_it_is_checked(installed: Path, tmp_path: Path, httpserv
     assert "k-93" not in done.stdout + done.stderr
 
 
+def test_tests_of_their_own_see_what_a_fake_gives_and_hold_it_against_a_description(
+    installed: Path, tmp_path: Path
+) -> None:
+    """The page's own tests, with a description of Acme Boards; and one that is wrong is noticed."""
+    (tmp_path / "test_own.py").write_text(code("adding-a-connector.md")[OWN], encoding="utf-8")
+    for state, outcome in (("string", "2 passed"), ("integer", "1 failed, 1 passed")):
+        (tmp_path / "openapi.json").write_text(json.dumps(described(state)), encoding="utf-8")
+        done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own.py", cwd=tmp_path, path=(installed,))
+        assert outcome in done.stdout, done.stdout + done.stderr
+
+
+def described(state: str) -> dict[str, Any]:
+    """Acme Boards' own description; `state` is the type of a milestone's state."""
+
+    def answer(schema: dict[str, Any], *query: str, path: tuple[str, ...] = ()) -> dict[str, Any]:
+        named = [{"name": n, "in": "query", "schema": {"type": "integer"}} for n in query]
+        named += [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in path]
+        content = {"application/json": {"schema": schema}}
+        return {"get": {"parameters": named, "responses": {"200": {"description": "-", "content": content}}}}
+
+    def listed(required: dict[str, str]) -> dict[str, Any]:
+        row = {
+            "type": "object",
+            "required": list(required),
+            "properties": {k: {"type": t} for k, t in required.items()},
+        }
+        properties = {"rows": {"type": "array", "items": row}, "total": {"type": "integer"}}
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+    text, pages = "string", ("offset", "limit")
+    paths = {
+        "/api/me": answer({"type": "object", "required": ["login"], "properties": {"login": {"type": text}}}),
+        "/api/boards": answer(listed({"id": text, "key": text, "name": text}), *pages),
+        "/api/boards/{board}/milestones": answer(
+            listed({"id": text, "title": text, "state": state}), *pages, path=("board",)
+        ),
+    }
+    return {"openapi": "3.0.3", "info": {"title": "Acme Boards", "version": "1"}, "paths": paths}
+
+
 def test_the_page_keeps_its_word_about_its_length_and_is_the_same_in_both_languages() -> None:
     english, chinese = code("adding-a-connector.md"), code("adding-a-connector.zh-CN.md")
     assert english == chinese
-    assert list(english) == ["huikuan_acme/__init__.py", "huikuan_acme/fake.py"]
+    assert list(english) == ["huikuan_acme/__init__.py", "huikuan_acme/fake.py", OWN]
     lines = [x for x in english["huikuan_acme/__init__.py"].splitlines() if x.strip()]
     assert len(lines) <= 65

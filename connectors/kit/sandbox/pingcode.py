@@ -23,7 +23,17 @@ from connectors.kit.sandbox.answers import (
 )
 from connectors.kit.sandbox.rows import PROJECT_STATES, SHORT, Rows
 from connectors.kit.sandbox.shelf import Shelf
-from connectors.kit.sandbox.world import PLANNED, STAGES, STATES, Milestone, Project, Release, Review, Sprint, World
+from connectors.kit.sandbox.world import (
+    PLANNED,
+    STAGES,
+    STATES,
+    Milestone,
+    Project,
+    Release,
+    Review,
+    Sprint,
+    World,
+)
 
 BULK_MAX = 100
 API_USER = "open-api"  # who a change by the API is put down to
@@ -250,6 +260,32 @@ def _activities(call: Call) -> Response:
     return page(call.given, call.rows.activities(item), lambda r: r)
 
 
+# --- comments ----------------------------------------------------------------------------------------
+
+
+def _commented(call: Call, kind: object, key: object) -> list[str]:
+    """The comments on a work item. Raises Refusal."""
+    if kind != "work_item":
+        raise Refusal("100049", "principal_type 不支持")
+    item = call.world.milestones.get(str(key))
+    if item is None or item.deleted:
+        raise Refusal("100317", "工作项不存在")
+    return call.world.comments.setdefault(item.id, [])
+
+
+def _comments(call: Call) -> Response:
+    found = _commented(call, *required(call.request, "principal_type", "principal_id"))
+    return page(call.given, found, lambda text: call.rows.comment(call.given["principal_id"], text))
+
+
+def _comment(call: Call) -> Response:
+    given = call.body if isinstance(call.body, dict) else {}
+    if not isinstance(given.get("content"), str) or not given["content"]:
+        raise Refusal("100008", "缺少必填参数 content")
+    _commented(call, given.get("principal_type"), given.get("principal_id")).append(given["content"])
+    return answer(call.rows.comment(str(given["principal_id"]), given["content"]))
+
+
 # --- sprints and releases ----------------------------------------------------------------------------
 
 
@@ -405,6 +441,8 @@ def endpoints(area: str) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/reviews/{review_id}", _review, ("principal_type",), shared=True),
         Endpoint("GET", "/reviews/{review_id}/principals", _principals, ("principal_type",), shared=True),
         Endpoint("GET", "/activities", _activities, ("principal_type", "principal_id"), shared=True),
+        Endpoint("GET", "/comments", _comments, ("principal_type", "principal_id"), shared=True),
+        Endpoint("POST", "/comments", _comment, body=("principal_type", "principal_id", "content"), shared=True),
         Endpoint("GET", "/directory/users", _users, ("name", "keywords"), shared=True),
         Endpoint("GET", "/directory/users/{user_id}", _user, shared=True),
         Endpoint("GET", "/directory/team", _team, shared=True),

@@ -118,6 +118,15 @@ class Rows:
             for n, (at, before, after, by) in enumerate(moves)
         ]  # fmt: skip
 
+    def comment(self, item: str, text: str) -> Row:
+        """A comment on a work item; by the API it is the application's."""
+        key = identity(item, "comment", text)
+        return {
+            "id": key, "url": f"{ROOT}/v1/comments/{key}?principal_type=work_item&principal_id={item}", "content": text,
+            "attachment_count": 0, "attachments": [], "is_reply_comment": False, "replied_comment": None,
+            "created_at": self.world.now, "created_by": self.person("open-api"), "is_deleted": 0,
+        }  # fmt: skip
+
     def activities(self, m: Milestone) -> list[Row]:
         """What was done to an item and with what; like the history, it knows nothing of bulk changes."""
         return [

@@ -217,6 +217,7 @@ class World:
     deliverables: dict[str, Deliverable] = field(default_factory=dict)
     reviews: dict[str, Review] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)  # name -> id
+    comments: dict[str, list[str]] = field(default_factory=dict)  # work item id -> texts
     faults: deque[Fault] = field(default_factory=deque)
     log: deque[str] = field(default_factory=lambda: deque(maxlen=100_000))  # method and path of every request
 

@@ -6,7 +6,7 @@ clocks are the rules of `models.domain.receivables`, one claim at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -22,9 +22,10 @@ from models.domain.contracts import PaymentFact
 from models.domain.money import amount_text
 from models.domain.receivables import ageing, agreements, dunning
 from models.domain.receivables.candidates import Statute, candidate, statute_table
-from models.domain.receivables.interest import Reduction, interest_lines, interest_total, overdue_days
+from models.domain.receivables.interest import Reduction, overdue_days
+from models.domain.receivables.late import late_interest
 from models.domain.receivables.limitation import Interruption, InterruptionKind, limitation_expires
-from models.domain.receivables.rates import RateGap, RateTable
+from models.domain.receivables.rates import RateTable
 from models.domain.receivables.rules import BillPolicy
 
 #: Money of a term, as the contract's facts state it.
@@ -101,13 +102,12 @@ def _late(contract: m.Contract, claim: Claim) -> dict[str, object]:
     if rule is None:
         return {}
     stops = reductions(claim.payments, contract.rules.bill_policy)
-    try:
-        lines = interest_lines(claim.gross, stops, rule.table, claim.due, claim.as_of)
-    except RateGap as gap:
-        return {"interest_unknown_from": gap.day.isoformat()}
-    values: dict[str, object] = {"interest": amount_text(interest_total(lines, rule.rounding), contract.digits)}
-    if rule.fixed_sum is not None and lines:
-        values["fixed_sum"] = amount_text(rule.fixed_sum, contract.digits)
+    found = late_interest(rule, claim.gross, stops, claim.due, claim.as_of)
+    if found.unknown_from is not None:
+        return {"interest_unknown_from": found.unknown_from.isoformat()}
+    values: dict[str, object] = {"interest": amount_text(found.total, contract.digits)}
+    if found.fixed_sum is not None:
+        values["fixed_sum"] = amount_text(found.fixed_sum, contract.digits)
     return values
 
 
@@ -167,12 +167,9 @@ def _statutory(
 ) -> dict[str, object]:
     """When a statute would have the money due although the contract's condition is not met; a person decides."""
     rule = contract.rules.statutory
-    if rule is None or rule.from_event not in event_names(term.when):
+    if rule is None:
         return {}
-    start = _happened(contract, facts, rule.from_event, claim.as_of)
-    if start is None:
-        return {}
-    due = _rolled(start + timedelta(days=rule.days), calendars, moves=rule.rolls)
+    due = statutory_due(contract, term, lambda e: _happened(contract, facts, e, claim.as_of), calendars)
     if due is None:
         return {}
     values: dict[str, object] = {
@@ -186,6 +183,17 @@ def _statutory(
     if rule.daily_rate is not None:
         tables["daily"] = RateTable.constant(rule.daily_rate)
     return values | _candidates(contract, claim, due, tables)
+
+
+def statutory_due(
+    contract: m.Contract, term: m.Term, happened: Callable[[str], date | None], calendars: Calendars
+) -> date | None:
+    """When the contract's statutory reference has a term due; None where it has none, or its event did not happen."""
+    rule = contract.rules.statutory
+    if rule is None or rule.from_event not in event_names(term.when):
+        return None
+    start = happened(rule.from_event)
+    return None if start is None else _rolled(start + timedelta(days=rule.days), calendars, moves=rule.rolls)
 
 
 def _candidates(contract: m.Contract, claim: Claim, due: date, tables: Mapping[str, RateTable]) -> dict[str, object]:

@@ -12,15 +12,17 @@ from sqlalchemy.engine import Connection
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import as_date, day_number
 from flows.steps.receivables.reading import Refused
+from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NAMESPACE
 from models.domain.receivables.agreements import Paid, Promise, PromiseState, promise_state
+from models.records.reading import closest
 from models.tables import agreements, reminders
 
 _AGREEMENT = ("key", "contract_id", "term_id", "kind", "made_day", "until_day", "gross", "plan", "default_clause", "by", "note", "recorded_at")  # fmt: skip
 _TOUCH = ("key", "contract_id", "term_id", "kind", "level", "day", "due_day", "gross", "channel", "proof", "code", "by", "recorded_at")  # fmt: skip
 
 #: What may be written down about a term, beside the reminders that the night makes.
-TOUCHES = ("demand", "delivered", "answer", "dispute", "settled", "reason", "reminder")
+TOUCHES = ("demand", "delivered", "answer", "dispute", "credit_note", "settled", "reason", "reminder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def find_term(connection: Connection, which: str) -> Owner:
         {"n": number, "t": term},
     )
     if not found:
-        raise Refused("ROW_TERM_UNKNOWN", which=which, closest="-")
+        raise Refused("ROW_TERM_UNKNOWN", which=which, closest=closest(which, terms_by_name(connection)) or "-")
     return Owner(found[0][0], found[0][1], which, found[0][2])
 
 
@@ -61,8 +63,19 @@ def _key(*parts: object) -> str:
     return str(uuid5(NAMESPACE, "\x1f".join(str(p) for p in parts)))
 
 
+def _positive(minor: int, owner: Owner) -> None:
+    if minor <= 0:
+        raise Refused("AGREEMENT_NOT_POSITIVE", found=said(minor, owner.currency))
+
+
+def said(minor: int, currency: str) -> str:
+    """An amount for people."""
+    return f"{currency} {amount_text(minor, minor_digits(currency))}"
+
+
 def add_promise(connection: Connection, owner: Owner, promise: Promise, note: str | None, recorded_at: int) -> int:
     """Write a promise down; the same one twice is one. Raises Refused."""
+    _positive(promise.minor, owner)
     if promise.pay_by < promise.made:
         raise Refused("AGREEMENT_BACKWARDS", found=promise.pay_by.isoformat(), made=promise.made.isoformat())
     key = _key("promise", owner.which, promise.made, promise.pay_by, promise.minor)
@@ -93,6 +106,8 @@ def add_plan(
     default_clause: bool,
 ) -> int:
     """A plan in instalments over what is open; a later plan replaces it. Raises Refused."""
+    for _, minor in parts:
+        _positive(minor, owner)
     total = sum(minor for _, minor in parts)
     if total > open_:
         raise Refused("PLAN_TOO_LARGE", which=owner.which)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.steps.evaluation.columns import Days, Ints, Mask
+from flows.steps.evaluation.columns import NEVER, Days, Ints, Mask
 from models.domain.receivables import ageing, dunning
 
 #: `paused` of a term that is not: before every day.
@@ -49,13 +49,14 @@ class OpenTerms:
 
 
 def bucket_codes(terms: OpenTerms, as_of: int) -> Small:
-    """By row: 0 not due, n the n-th bucket of the row's own set."""
+    """By row: 0 not due, n the n-th bucket of the row's own set, -1 no due date."""
     overdue = as_of - terms.due.astype(np.int64)
     codes = np.zeros(len(terms), dtype=np.int32)
     for number, table in enumerate(terms.bucket_sets):
         pick = terms.bucket_set == number if len(terms.bucket_sets) > 1 else slice(None)
         firsts = np.array([b.first for b in table], dtype=np.int64)
         codes[pick] = np.searchsorted(firsts, overdue[pick], side="right")
+    codes[terms.due >= NEVER] = -1
     return codes
 
 
@@ -98,4 +99,6 @@ _TABLES = {"customer": "customers", "currency": "currencies", "manager": "manage
 
 
 def _label(terms: OpenTerms, bucket_set: int, code: int) -> str:
+    if code < 0:
+        return ageing.NO_DUE_DATE
     return ageing.NOT_DUE if code == 0 else terms.bucket_sets[bucket_set][code - 1].label

@@ -355,7 +355,8 @@ def _divided(overlay: Overlay, key: Key, one: Row, late: int, bills: Iterable[tu
         take(gross, maturity, maturity, BILL)
     if overlay.held(key) >= NEVER:
         take(left, NEVER, NEVER, HELD)
-    take(disputed(overlay.touches.get(key, []), left), NEVER, NEVER, DISPUTED)
+    credited = [r[0] for r in overlay.credits.get(key, [])]
+    take(disputed(overlay.touches.get(key, []), left, credited), NEVER, NEVER, DISPUTED)
     promise = overlay.promise(key)
     if promise is not None:
         kept = paid_between(overlay.paid(key), promise.made, to_date(overlay.as_of))

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import as_date, day_number
+from flows.steps.receivables.agreements import said
 from flows.steps.receivables.reading import Refused
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
@@ -52,6 +53,8 @@ def add_paper(connection: Connection, contract: str, paper: GuaranteePaper, reco
     found = fetch(connection, "SELECT id FROM contracts WHERE number = :n AND active", {"n": contract})
     if not found:
         raise Refused("ROW_CONTRACT_UNKNOWN", contract=contract, closest="-")
+    if paper.minor <= 0:
+        raise Refused("AGREEMENT_NOT_POSITIVE", found=said(paper.minor, paper.currency))
     if paper.expires is not None and paper.expires < paper.issued:
         raise Refused("AGREEMENT_BACKWARDS", found=paper.expires.isoformat(), made=paper.issued.isoformat())
     days = (paper.issued, paper.expires, paper.obligation_ends, paper.return_due)
@@ -84,6 +87,11 @@ def add_event(
     )
     if not found:
         raise Refused("GUARANTEE_ABSENT", guarantee=code, contract=contract)
+    line = next(g for g in guarantee_lines(connection, day) if (g.contract, g.paper.id) == (contract, code))
+    known = _events(connection, date.max).get(found[0][0], [])
+    if (kind, day, gross, until) in known:
+        return 0  # the same once more
+    _possible(line, kind, day, gross, until)
     key = str(uuid5(NAMESPACE, f"guarantee event\x1f{contract}\x1f{code}\x1f{kind}\x1f{day}\x1f{gross}\x1f{until}"))
     row = (
         key,
@@ -96,6 +104,22 @@ def add_event(
         recorded_at,
     )
     return bulk_insert(connection, guarantee_events, _EVENT, [row], ignore=True)
+
+
+def _possible(line: GuaranteeLine, kind: str, day: date, gross: int | None, until: date | None) -> None:
+    """Can it happen to the paper as it stands that day? Raises Refused."""
+    paper = line.paper
+    if line.state is GuaranteeState.RETURNED:
+        raise Refused("GUARANTEE_GONE", guarantee=paper.id, day=paper.returned)
+    for later in (day, until):
+        if later is not None and later < paper.issued:
+            raise Refused("AGREEMENT_BACKWARDS", found=later.isoformat(), made=paper.issued.isoformat())
+    if kind in ("reduced", "called") and gross is not None:
+        if gross <= 0:
+            raise Refused("AGREEMENT_NOT_POSITIVE", found=said(gross, paper.currency))
+        if gross > line.minor:
+            sums = {"found": said(gross, paper.currency), "left": said(line.minor, paper.currency)}
+            raise Refused("GUARANTEE_REDUCED_TOO_MUCH", guarantee=paper.id, **sums)
 
 
 def guarantee_lines(connection: Connection, as_of: date) -> list[GuaranteeLine]:

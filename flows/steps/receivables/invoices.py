@@ -17,12 +17,14 @@ from sqlalchemy.engine import Connection
 from connectors.files.money_lists import read_invoice_list
 from connectors.files.sheets import Row
 from connectors.store.bulk import bulk_insert, fetch
-from flows.steps.evaluation.columns import day_number
-from flows.steps.receivables.claims import TermClaim, term_claims
+from flows.steps.evaluation.columns import as_date, day_number
+from flows.steps.receivables.claims import OPENING, TermClaim, term_claims
+from flows.steps.receivables.list_checks import missing_rows, total_findings
 from flows.steps.receivables.reading import Refused, read_amount, read_day, row_place, texts
-from models.domain.findings import Finding, Severity
+from models.domain.findings import Finding, Place, Severity
 from models.domain.money import Money
 from models.domain.ready import NAMESPACE
+from models.domain.receivables.claims import invoice_kind, is_digital_number
 from models.records.reading import closest
 from models.tables import credits_, invoices, withdrawals
 
@@ -43,13 +45,14 @@ class InvoicesImported:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An invoice in the store."""
+    """An invoice in the store, or in the file (id 0)."""
 
     id: int
     term_id: int
     issued: int
     gross: int
     credited: int
+    kind: str | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class _Book:
     by_record: Mapping[str, tuple[int, bool]]  # record id -> term id, withdrawn
     known: dict[tuple[int, str], _Known]
     credited: set[str]  # keys of credits that are there
+    withdrawn: Mapping[int, int]  # term id -> the day its last record was withdrawn, where none is alive
     invoices: list[tuple[object, ...]] = field(default_factory=list)
     credits: list[tuple[object, ...]] = field(default_factory=list)
     reopened: list[tuple[str, int]] = field(default_factory=list)  # record id, day
@@ -71,27 +75,32 @@ def import_invoices(connection: Connection, path: Path, today: date, recorded_at
     """Take a list of invoices in, or refuse it with every row's problem."""
     read = read_invoice_list(path.read_bytes(), path.name)
     book, findings = _book(connection), list(read.findings)
+    amounts: list[tuple[int, str] | None] = []
     for row in read.rows:
         try:
-            _row(book, row, path.name, today, recorded_at)
+            amounts.append(_row(book, row, path.name, today, recorded_at))
         except Refused as problem:
             cells = texts(row)
             findings.append(problem.finding(row_place(row, path.name, cells.get("contract"), cells.get("term"))))
+    stated = [a for a in amounts if a is not None]
+    if len(stated) == len(read.rows):
+        findings += total_findings(stated, read.totals, path.name)
     if any(f.severity is Severity.ERROR for f in findings):
         return InvoicesImported(len(read.rows), 0, tuple(findings))
     new = _write(connection, book, recorded_at, run_id)
+    findings += missing_rows(connection, read.records, today, path.name)
     return InvoicesImported(len(read.rows), new, (*findings, *book.warnings))
 
 
 def _book(connection: Connection) -> _Book:
     claims = term_claims(connection)
     known = {
-        (term, number): _Known(id_, term, day, gross, int(credit))
-        for id_, term, number, day, gross, credit in fetch(
+        (term, number): _Known(id_, term, day, gross, int(credit), kind)
+        for id_, term, number, day, gross, credit, kind in fetch(
             connection,
-            "SELECT i.id, i.term_id, i.number, i.issued_day, COALESCE(i.gross, 0), COALESCE(SUM(k.gross), 0) FROM invoices i "
+            "SELECT i.id, i.term_id, i.number, i.issued_day, COALESCE(i.gross, 0), COALESCE(SUM(k.gross), 0), i.kind FROM invoices i "
             "LEFT JOIN credits k ON k.invoice_id = i.id WHERE i.number IS NOT NULL "
-            "GROUP BY i.id, i.term_id, i.number, i.issued_day, i.gross",
+            "GROUP BY i.id, i.term_id, i.number, i.issued_day, i.gross, i.kind",
         )
     }
     records = {
@@ -103,10 +112,23 @@ def _book(connection: Connection) -> _Book:
         )
     }
     credited = {key for (key,) in fetch(connection, "SELECT key FROM credits")}
-    return _Book(claims, {(c.contract, c.term): t for t, c in claims.items()}, records, known, credited)
+    by_code = {(c.contract, c.term): t for t, c in claims.items()}
+    return _Book(claims, by_code, records, known, credited, _withdrawn(connection))
 
 
-def _row(book: _Book, row: Row, file: str, today: date, recorded_at: int) -> None:
+def _withdrawn(connection: Connection) -> dict[int, int]:
+    """A red invoice opens a term again at once; any other withdrawal means: not now."""
+    rows = fetch(
+        connection,
+        "SELECT r.term_id, MAX(w.withdrawn_day) FROM ready_records r JOIN withdrawals w ON w.record_id = r.record_id "
+        "WHERE w.reason <> 'red_invoice' AND NOT EXISTS (SELECT 1 FROM ready_records x WHERE x.term_id = r.term_id "
+        "AND x.occurrence > r.occurrence) GROUP BY r.term_id",
+    )
+    return {int(term): int(day) for term, day in rows}
+
+
+def _row(book: _Book, row: Row, file: str, today: date, recorded_at: int) -> tuple[int, str] | None:
+    """Put one row into the book; the amount it states, if it is an invoice and states one. Raises Refused."""
     cells = texts(row)
     missing = [k for k in ("invoice_no", "invoice_date") if not cells.get(k)]
     if missing or not (cells.get("record_id") or (cells.get("contract") and cells.get("term"))):
@@ -115,11 +137,47 @@ def _row(book: _Book, row: Row, file: str, today: date, recorded_at: int) -> Non
     if cells.get("currency") and cells["currency"] != claim.currency:
         raise Refused("ROW_CURRENCY", found=cells["currency"], expected=claim.currency)
     issued = day_number(read_day(cells["invoice_date"], today))
-    if cells.get("red_of"):
+    if _cancelled(cells):
+        _credit(book, cells, claim, issued, recorded_at, of=cells["invoice_no"])
+    elif cells.get("red_of"):
         _credit(book, cells, claim, issued, recorded_at)
     else:
         received = day_number(read_day(cells["invoice_received"], today)) if cells.get("invoice_received") else None
-        _invoice(book, row, file, claim, (issued, received), recorded_at)
+        return _invoice(book, row, file, claim, (issued, received), recorded_at)
+    return None
+
+
+_STATUS = {"": False, "normal": False, "正常": False, "cancelled": True, "canceled": True, "void": True, "作废": True, "已作废": True}  # fmt: skip
+#: A red invoice says so in the tax bureau's list; which one it corrects stands in red_of.
+_RED = frozenset({"已红冲", "已红冲-全额", "已红冲-部分"})
+
+
+def _cancelled(cells: Mapping[str, str]) -> bool:
+    status = cells.get("invoice_status", "").strip().lower()
+    if status not in _STATUS and status not in _RED:
+        raise Refused("INVOICE_STATUS_UNKNOWN", found=cells["invoice_status"])
+    return _STATUS.get(status, False)
+
+
+def _kind(cells: Mapping[str, str]) -> str | None:
+    """The kind as stated; a fully digital invoice has 20 digits. Raises Refused."""
+    if not cells.get("kind"):
+        return None
+    found = invoice_kind(cells["kind"])
+    if found is None:
+        raise Refused("INVOICE_KIND_UNKNOWN", found=cells["kind"])
+    kind, digital = found
+    if digital and not is_digital_number(cells["invoice_no"]):
+        raise Refused("INVOICE_NUMBER_DIGITS", found=cells["invoice_no"], n=len(cells["invoice_no"]))
+    return kind.value
+
+
+def _free(book: _Book, claim: TermClaim, number: str) -> None:
+    """A number is one invoice: over several terms of one customer, never of two. Raises Refused."""
+    for term, known in book.known:
+        other = book.claims.get(term)
+        if known == number and number != OPENING and other is not None and other.customer != claim.customer:
+            raise Refused("INVOICE_NUMBER_TAKEN", number=number, other=f"{other.contract}/{other.term}")
 
 
 def _claim(book: _Book, cells: Mapping[str, str]) -> TermClaim:
@@ -144,67 +202,88 @@ def _claim(book: _Book, cells: Mapping[str, str]) -> TermClaim:
 
 def _invoice(
     book: _Book, row: Row, file: str, claim: TermClaim, days: tuple[int, int | None], recorded_at: int
-) -> None:
+) -> tuple[int, str] | None:
     cells = texts(row)
-    number, which = cells["invoice_no"], f"{claim.contract}/{claim.term}"
+    number, which, kind = cells["invoice_no"], f"{claim.contract}/{claim.term}", _kind(cells)
     before = book.known.get((claim.term_id, number))
-    left = (claim.ready_gross or 0) - claim.invoiced
-    gross = read_amount(cells["invoiced_amount"], claim.currency) if cells.get("invoiced_amount") else None
+    stated = read_amount(cells["invoiced_amount"], claim.currency) if cells.get("invoiced_amount") else None
+    said = None if stated is None else (stated, claim.currency)
     if before is not None:
-        if (before.issued, before.gross) != (days[0], gross or before.gross):
+        kinds = {kind, before.kind} - {None}
+        if (before.issued, before.gross) != (days[0], stated or before.gross) or len(kinds) > 1:
             raise Refused("INVOICE_DIFFERS", number=number, which=which)
-        return
-    if gross is None and claim.ready_gross is None:
-        raise Refused("ROW_INCOMPLETE", missing="invoiced_amount")
-    gross = left if gross is None else gross
-    if (claim.ready_gross is not None and gross > left) or gross <= 0:
-        raise Refused(
-            "INVOICE_ABOVE_READY",
-            number=number,
-            which=which,
-            found=_said(gross, claim),
-            left=_said(max(0, left), claim),
-        )
+        return said
+    _free(book, claim, number)
+    gross = _gross(book, claim, number, days[0], stated)
     if claim.ready_gross is None:
         place = row_place(row, file, claim.contract, claim.term)
         book.warnings.append(Finding("INVOICE_NOT_READY", Severity.WARNING, place, {"which": which, "number": number}))
     key = str(uuid5(NAMESPACE, f"invoice\x1f{claim.contract}\x1f{claim.term}\x1f{number}"))
-    book.invoices.append((key, claim.contract_id, claim.term_id, number, *days, gross, recorded_at))
-    book.known[claim.term_id, number] = _Known(0, claim.term_id, days[0], gross, 0)
+    book.invoices.append((key, claim.contract_id, claim.term_id, number, *days, gross, kind, recorded_at))
+    book.known[claim.term_id, number] = _Known(0, claim.term_id, days[0], gross, 0, kind)
     claim.invoiced += gross
+    return said
+
+
+def _gross(book: _Book, claim: TermClaim, number: str, issued: int, stated: int | None) -> int:
+    """What the invoice asks: as stated, else all that is ready; never more than is ready. Raises Refused."""
+    which = f"{claim.contract}/{claim.term}"
+    if claim.ready_gross is None:
+        withdrawn = book.withdrawn.get(claim.term_id)
+        if withdrawn is not None and issued >= withdrawn:
+            raise Refused("TERM_WITHDRAWN", which=which, day=as_date(withdrawn), found=as_date(issued))
+        if stated is None:
+            raise Refused("ROW_INCOMPLETE", missing="invoiced_amount")
+        return stated
+    if any(record == claim.record_id for record, _ in book.reopened):
+        raise Refused("INVOICE_AFTER_RED", which=which, number=number)
+    left = claim.ready_gross - claim.invoiced
+    gross = left if stated is None else stated
+    if not 0 < gross <= left:
+        left_said = _said(max(0, left), claim)
+        raise Refused("INVOICE_ABOVE_READY", number=number, which=which, found=_said(gross, claim), left=left_said)
+    return gross
 
 
 def _said(minor: int, claim: TermClaim) -> str:
     return f"{claim.currency} {Money(minor, claim.currency)}"
 
 
-def _credit(book: _Book, cells: Mapping[str, str], claim: TermClaim, day: int, recorded_at: int) -> None:
-    """A red invoice names the blue one; without an amount it takes back all that is left of it."""
-    which = f"{claim.contract}/{claim.term}"
-    blue = book.known.get((claim.term_id, cells["red_of"]))
+def _credit(
+    book: _Book, cells: Mapping[str, str], claim: TermClaim, day: int, recorded_at: int, of: str | None = None
+) -> None:
+    """A red invoice names the blue one; without an amount it takes back all that is left of it. `of`: it is cancelled."""
+    which, number = f"{claim.contract}/{claim.term}", of or cells["red_of"]
+    blue = book.known.get((claim.term_id, number))
     if blue is None or blue.id == 0:
-        raise Refused("CREDIT_WITHOUT_INVOICE", number=cells["red_of"], which=which)
-    key = str(uuid5(NAMESPACE, f"credit\x1f{which}\x1f{cells['red_of']}\x1f{cells['invoice_no']}"))
+        raise Refused("CREDIT_WITHOUT_INVOICE", number=number, which=which)
+    key = str(uuid5(NAMESPACE, f"credit\x1f{which}\x1f{number}\x1f{cells['invoice_no']}"))
     if key in book.credited:
         return
+    if of is None:
+        _kind(cells)
     book.credited.add(key)
     left = blue.gross - blue.credited
-    stated = cells.get("invoiced_amount", "").lstrip("-−(（").rstrip(")）")
+    stated = "" if of else cells.get("invoiced_amount", "").lstrip("-\u2212(\uff08").rstrip(")\uff09")
     gross = read_amount(stated, claim.currency) if stated else left
     if not 0 < gross <= left:
-        raise Refused(
-            "CREDIT_ABOVE_INVOICE", number=cells["red_of"], found=_said(gross, claim), left=_said(left, claim)
-        )
-    book.known[claim.term_id, cells["red_of"]] = replace(blue, credited=blue.credited + gross)
+        raise Refused("CREDIT_ABOVE_INVOICE", number=number, found=_said(gross, claim), left=_said(left, claim))
+    book.known[claim.term_id, number] = replace(blue, credited=blue.credited + gross)
+    kind, reason = ("cancelled" if of else "red"), cells.get("reason", "")
     book.credits.append(
-        (key, claim.contract_id, claim.term_id, blue.id, cells["invoice_no"], day, gross, "red", cells.get("reason", ""), recorded_at)
-    )  # fmt: skip
-    if gross >= left and claim.record_id is not None and claim.invoiced <= left:
+        (key, claim.contract_id, claim.term_id, blue.id, cells["invoice_no"], day, gross, kind, reason, recorded_at)
+    )
+    claim.invoiced -= gross
+    if claim.paid > claim.invoiced:
+        place = Place(contract=claim.contract, term=claim.term)
+        params = {"which": which, "over": _said(claim.paid - claim.invoiced, claim)}
+        book.warnings.append(Finding("INVOICE_PAID", Severity.WARNING, place, params))
+    if claim.invoiced == 0 and claim.record_id is not None:
         book.reopened.append((claim.record_id, day))
 
 
 #: Columns in the order of the rows above.
-_INVOICE = ("key", "contract_id", "term_id", "number", "issued_day", "received_day", "gross", "recorded_at")
+_INVOICE = ("key", "contract_id", "term_id", "number", "issued_day", "received_day", "gross", "kind", "recorded_at")
 _CREDIT = ("key", "contract_id", "term_id", "invoice_id", "number", "day", "gross", "kind", "reason", "recorded_at")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, timedelta
 
@@ -11,11 +12,16 @@ from models.domain.findings import Finding, Place
 from models.domain.money import MoneyError, minor_digits, to_minor
 from models.records.reading import YEARS, ungrouped
 
-_DAY = re.compile(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?", re.ASCII)
+#: Without its signs only eight digits are one day: 2026123 could be two.
+_DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?", re.ASCII)
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 #: 1.234,50 and 1234,50: a comma before exactly two digits can be nothing but the decimal sign.
 _COMMA = re.compile(r"[+-]?\d{1,3}(?:\.\d{3})*,\d{2}|[+-]?\d+,\d{2}", re.ASCII)
+#: 1,234 with three digits after the point: a thousand, or one and a bit. Nobody but a person can say.
+_EITHER = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
+#: Below zero, as accountants write it.
+_BRACKETS = re.compile(r"\((.+)\)")
 _SIGNS = re.compile(r"^(?:CNY|RMB|EUR|USD|GBP|¥|￥|€|\$|£)\s*|\s*(?:CNY|RMB|EUR|USD|GBP|元|€)$")
 
 
@@ -44,7 +50,7 @@ def texts(row: Row) -> Mapping[str, str]:
 
 def read_day(text: str, today: date) -> date:
     """A day, written 2026-05-31, 2026/5/31, 2026年5月31日, 20260531 or 31.05.2026; not in the future. Raises Refused."""
-    plain = text.strip().partition("T")[0].partition(" ")[0]
+    plain = unicodedata.normalize("NFKC", text).strip().partition("T")[0].partition(" ")[0]
     parts = _COMPACT.fullmatch(plain) or _DAY.fullmatch(plain)
     numbers = tuple(map(int, parts.groups())) if parts else ()
     if not parts and (dotted := _DOTTED.fullmatch(plain)):
@@ -62,8 +68,11 @@ def read_day(text: str, today: date) -> date:
 
 def read_amount(text: str, currency: str) -> int:
     """A positive amount in minor units; 1,234.50 and 1.234,50 where they can mean only one thing. Raises Refused."""
-    plain = _SIGNS.sub("", text.strip())
+    plain = unicodedata.normalize("NFKC", text).strip().replace("\u2212", "-")
+    plain = _SIGNS.sub("", _BRACKETS.sub(r"-\1", plain))
     digits = minor_digits(currency)
+    if digits == 3 and _EITHER.fullmatch(plain):
+        raise Refused("AMOUNT_UNREADABLE", found=repr(text)[:60], digits=digits)
     if digits == 2 and _COMMA.fullmatch(plain):
         plain = plain.replace(".", "").replace(",", ".")
     try:

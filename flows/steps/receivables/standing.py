@@ -62,14 +62,23 @@ class _Rows:
     open: list[int] = field(default_factory=list)
 
 
-def open_terms(connection: Connection, as_of: int) -> OpenTerms:
-    """What is open on a day, by the decisions of the last night up to it."""
+_NO_LADDERS: dunning.Ladders = {}
+
+
+def open_terms(
+    connection: Connection, as_of: int, ladders: dunning.Ladders = _NO_LADDERS, *, undated: bool = False
+) -> OpenTerms:
+    """What is open on a day, by the decisions of the last night up to it. `ladders`: of the configuration.
+
+    `undated`: also what was invoiced and has no due date, because nobody knows when the invoice arrived.
+    """
     rows, customers, currencies, managers = _Rows(), _Codes(), _Codes(), _Codes("")
     for contract, customer, currency, manager, body in _bodies(connection, as_of):
         who = customers(customer), currencies(currency), managers(manager or "")
         for term in orjson.loads(body):
             sum_ = term[OUTSTANDING] if term[STATUS] != "ready" else term[GROSS]
-            if term[DUE] < NEVER and term[STATUS] in OWING and sum_ > 0:
+            dated = term[DUE] < NEVER or (undated and term[STATUS] != "ready")
+            if dated and term[STATUS] in OWING and sum_ > 0:
                 _append(rows, contract, term[CODE], who, term[DUE], sum_)
     overlay = Overlay(connection, as_of)
     size = len(rows.due)
@@ -80,7 +89,7 @@ def open_terms(connection: Connection, as_of: int) -> OpenTerms:
         np.array(rows.open, np.int64), covered, np.zeros(size, np.int32), np.zeros(size, np.int32), paused, reminded,
         tuple(customers.known), tuple(currencies.known), tuple(managers.known), [], [],
     )  # fmt: skip
-    return overlay.lay_over(_with_rules(connection, columns))
+    return overlay.lay_over(_with_rules(connection, columns, ladders))
 
 
 def _append(rows: _Rows, contract: int, term: str, who: tuple[int, int, int], due: int, sum_: int) -> None:
@@ -106,19 +115,22 @@ def _bodies(connection: Connection, as_of: int) -> Sequence[tuple[Any, ...]]:
     return fetch(connection, _BODIES, {"d": as_of})
 
 
-def _with_rules(connection: Connection, terms: OpenTerms) -> OpenTerms:
-    """The ladders and buckets of the contracts that name some; the others have the standard."""
-    ladders: list[Sequence[dunning.Step]] = [dunning.STANDARD]
+def _with_rules(connection: Connection, terms: OpenTerms, configured: dunning.Ladders) -> OpenTerms:
+    """The ladders and buckets of the contracts that name some or their customer's class; the others have the standard."""
+    ladders: list[Sequence[dunning.Step]] = [dunning.ladder_of(configured, dunning.DEFAULT_CLASS)]
     sets: list[Sequence[ageing.Bucket]] = [ageing.STANDARD]
     for contract, text in fetch(
         connection,
         "SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
-        "WHERE c.active AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%') ORDER BY c.id",
+        "WHERE c.active AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%' "
+        "OR v.long_form LIKE '%customer_class%') ORDER BY c.id",
     ):
         loaded = load_contract_text(text, "").contracts
         own = _of_contract(terms, contract)
         if loaded and own.stop > own.start:
-            terms.ladder[own] = _index(ladders, loaded[0].rules.ladder)
+            rules = loaded[0].rules
+            agreed = rules.ladder if "ladder" in rules.stated else dunning.ladder_of(configured, rules.customer_class)
+            terms.ladder[own] = _index(ladders, agreed)
             terms.bucket_set[own] = _index(sets, loaded[0].rules.ageing)
     return replace(terms, ladders=tuple(ladders), bucket_sets=tuple(sets))
 
@@ -161,6 +173,10 @@ class Overlay:
             "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code"
         )
 
+        self.credits = self._grouped(
+            "SELECT k.contract_id, t.code, k.day FROM credits k JOIN terms t ON t.id = k.term_id WHERE k.day <= :d"
+        )
+
     def _grouped(self, query: str) -> dict[Key, list[tuple[Any, ...]]]:
         found: dict[Key, list[tuple[Any, ...]]] = defaultdict(list)
         for contract, code, *rest in fetch(self.connection, query, {"d": self.as_of}):
@@ -195,10 +211,14 @@ class Overlay:
             terms.due[at] = max(int(terms.due[at]), extended[-1])
         terms.paused[at] = max(int(terms.paused[at]), self.promised(key), self.held(key))
         terms.covered[at] += sum(int(r[0]) for r in self.bills.get(key, []))
-        contested = disputed(self.touches.get(key, []), int(terms.open[at]))
-        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + contested)
-        sent = [r[1] for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, int(terms.due[at]))]
-        terms.reminded[at] = max(sent, default=0)
+        credited = [r[0] for r in self.credits.get(key, [])]
+        aside = disputed(self.touches.get(key, []), int(terms.open[at]), credited)
+        terms.covered[at] = min(int(terms.open[at]), int(terms.covered[at]) + aside)
+        due, ladder = int(terms.due[at]), terms.ladders[int(terms.ladder[at])]
+        sent = [r for r in self.touches.get(key, []) if r[0] == "reminder" and r[3] in (None, due)]
+        # Who writes a reminder down by hand names no level: it was the one of that day.
+        levels = [r[1] or dunning.level_on(ladder, r[2] - due) for r in sent]
+        terms.reminded[at] = max(levels, default=0)
 
     def promised(self, key: Key) -> int:
         """The day of the promise that stands; NOT_PAUSED where none does."""
@@ -218,6 +238,25 @@ class Overlay:
         """NEVER while a person keeps it off the list, else NOT_PAUSED."""
         rows = self.holds.get(key, [])
         return NEVER if rows and rows[-1][0] == "hold" else NOT_PAUSED
+
+    def pauses(self, key: Key) -> list[dunning.Pause]:
+        """What keeps reminders of a term back, in whole or in part, and until when where that is known."""
+        as_of = to_date(self.as_of)
+        touches, credited = self.touches.get(key, []), [r[0] for r in self.credits.get(key, [])]
+        found = []
+        promised = self.promised(key)
+        if promised >= self.as_of:
+            found.append(dunning.Pause(dunning.PauseKind.PROMISE, as_of, to_date(promised)))
+        if self.held(key) != NOT_PAUSED:
+            found.append(dunning.Pause(dunning.PauseKind.HOLD, as_of))
+        found += [
+            dunning.Pause(kind, as_of)
+            for kind in (dunning.PauseKind.DISPUTE, dunning.PauseKind.CREDIT_NOTE)
+            if disputed([t for t in touches if t[0] in (kind.value, "settled")], 1, credited)
+        ]
+        if key in self.bills:
+            found.append(dunning.Pause(dunning.PauseKind.BILL, as_of))
+        return found
 
     def plan(self, key: Key, open_: int, due: int) -> list[tuple[int, int]]:
         """(due day, open) of each open instalment of the last plan; what the plan leaves out keeps its date."""
@@ -239,12 +278,28 @@ class Overlay:
         return [*found, *([(due, left)] if left else [])]
 
 
-def disputed(touches: Sequence[tuple[Any, ...]], open_: int) -> int:
-    """What is in dispute: the last dispute that was not settled; all of it where it names no sum (条例 15)."""
-    last = next((r for r in reversed(touches) if r[0] in ("dispute", "settled")), None)
-    if last is None or last[0] == "settled":
-        return 0
-    return open_ if last[4] is None else int(last[4])
+def pauses_of(connection: Connection, terms: OpenTerms, as_of: int) -> dict[int, list[dunning.Pause]]:
+    """By row: the pauses of what is open."""
+    overlay = Overlay(connection, as_of)
+    touched = {**overlay.agreements, **overlay.touches, **overlay.holds, **overlay.bills}
+    rows = {key: _row_of(terms, key) for key in touched}
+    found = {row: overlay.pauses(key) for key, row in rows.items() if row is not None}
+    return {row: pauses for row, pauses in sorted(found.items()) if pauses}
+
+
+def disputed(touches: Sequence[tuple[Any, ...]], open_: int, credited: Sequence[int] = ()) -> int:
+    """What is not asked for, of touches (kind, level, day, due day, sum): what is in dispute (条例 15), and what an
+    open credit note will take off; all of it where no sum is named.
+
+    A dispute ends when it is settled; a credit note also when one came: `credited` are the days of those that did.
+    """
+    found = 0
+    for kind in ("dispute", "credit_note"):
+        last = next((r for r in reversed(touches) if r[0] in (kind, "settled")), None)
+        came = kind == "credit_note" and last is not None and any(day >= last[2] for day in credited)
+        if last is not None and last[0] == kind and not came:
+            found += open_ if last[4] is None else int(last[4])
+    return min(open_, found)
 
 
 def _row_of(terms: OpenTerms, key: Key) -> int | None:
@@ -276,3 +331,13 @@ _COLUMNS = (
 def numbers(connection: Connection) -> Mapping[int, str]:
     """Contract numbers by id."""
     return dict(fetch(connection, "SELECT id, number FROM contracts"))
+
+
+def changed_since(connection: Connection) -> int:
+    """How many contracts have invoices, money or credits that no night has looked at yet."""
+    union = " UNION ".join(
+        f"SELECT x.contract_id FROM {table} x JOIN standing s ON s.contract_id = x.contract_id "
+        "WHERE x.recorded_at > s.evaluated_at"
+        for table in ("invoices", "receipts", "credits")
+    )
+    return int(fetch(connection, f"SELECT COUNT(*) FROM ({union}) AS u")[0][0])

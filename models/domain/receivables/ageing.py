@@ -9,6 +9,8 @@ from itertools import pairwise
 
 #: What is not overdue yet.
 NOT_DUE = "not_due"
+#: What has no due date yet although it was invoiced: nobody wrote down when the invoice arrived.
+NO_DUE_DATE = "no_due_date"
 _LABEL = re.compile(r"(\d{1,4})\s*(?:-|–|~)\s*(\d{1,4})?|(\d{1,4})\+", re.ASCII)
 
 

@@ -45,6 +45,25 @@ Yearly = tuple[date | None, date | None, Fraction]
 
 
 @dataclass(frozen=True, slots=True)
+class LegalSetting:
+    """What decides which statutes are candidates at all; whether one applies is for counsel."""
+
+    currency: str
+    chinese: bool  # the contract counts by the Chinese calendar
+    small_against_large: bool  # 条例: a small supplier against a large or public customer
+    back_to_back: bool  # payment waits for a third party's payment
+
+
+def candidate_statutes(setting: LegalSetting) -> tuple[Statute, ...]:
+    """The statutes to show side by side."""
+    if setting.chinese:
+        small = (Statute.SME_REGULATION_17,) if setting.small_against_large else ()
+        reply = (Statute.BACK_TO_BACK_REPLY_2,) if setting.small_against_large and setting.back_to_back else ()
+        return (*small, *reply, Statute.SALES_18_LOW, Statute.SALES_18_HIGH, Statute.CONSTRUCTION_26)
+    return {"EUR": (Statute.EU_2011_7,), "GBP": (Statute.UK_1998,)}.get(setting.currency, ())
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One way to count: interest in minor units, and the fixed sum that comes with it."""
 

@@ -29,6 +29,28 @@ class BillState(StrEnum):
 _DIGITAL = re.compile(r"\d{20}", re.ASCII)
 
 
+#: What finance and the tax bureau write, in one spelling; a digital invoice (数电) is told by its number too.
+_KINDS = {
+    "special": InvoiceKind.SPECIAL, "专票": InvoiceKind.SPECIAL, "专用发票": InvoiceKind.SPECIAL,
+    "增值税专用发票": InvoiceKind.SPECIAL, "2": InvoiceKind.SPECIAL,
+    "general": InvoiceKind.GENERAL, "普票": InvoiceKind.GENERAL, "普通发票": InvoiceKind.GENERAL,
+    "增值税普通发票": InvoiceKind.GENERAL, "1": InvoiceKind.GENERAL,
+    "other": InvoiceKind.OTHER,
+}  # fmt: skip
+_DIGITAL_WORDS = ("数电票", "数电", "全电", "电子发票", "digital")
+
+
+def invoice_kind(text: str) -> tuple[InvoiceKind, bool] | None:
+    """The kind, and whether the text says it is fully digital; None: not known. 数电票（增值税专用发票） is (special, True)."""
+    plain = re.sub(r"[\s()（）_-]+", "", text).lower()
+    digital = next((w for w in _DIGITAL_WORDS if plain.startswith(w)), "")
+    rest = plain.removeprefix(digital)
+    if digital and not rest:
+        return InvoiceKind.OTHER, True
+    found = _KINDS.get(rest)
+    return None if found is None else (found, bool(digital))
+
+
 def is_digital_number(number: str) -> bool:
     """Is it the number of a fully digital invoice (数电票): 20 digits?"""
     return bool(_DIGITAL.fullmatch(number))

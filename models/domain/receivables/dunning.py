@@ -6,7 +6,7 @@ is a fact of the days; a pause stops reminders, it does not lower the level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -52,12 +52,28 @@ ACTION_FOR = {
 }
 
 
+class Tone(StrEnum):
+    """How a reminder speaks. From `FORMAL_FROM` on every tone is formal: that is a demand, not a note."""
+
+    FRIENDLY = "friendly"
+    FORMAL = "formal"
+
+
+FORMAL_FROM = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Level `level` is reached `from_day` days after the due date."""
+    """Level `level` is reached `from_day` days after the due date. `tone` None: as usual at that level."""
 
     level: int
     from_day: int
+    tone: Tone | None = None
+
+
+#: Ladders by the class of the customer; `DEFAULT_CLASS` is for those without one.
+Ladders = Mapping[str, Sequence[Step]]
+DEFAULT_CLASS = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,16 @@ def ladder_problems(ladder: Sequence[Step]) -> list[tuple[int, int]]:
     """Neighbouring (level, level) pairs that overlap: a higher level must begin later."""
     steps = sorted(ladder, key=lambda s: s.level)
     return [(a.level, b.level) for a, b in pairwise(steps) if a.level == b.level or a.from_day >= b.from_day]
+
+
+def ladder_of(ladders: Ladders, customer_class: str) -> Sequence[Step]:
+    """The ladder of a class; of the default where the class has none, else the standard one."""
+    return ladders.get(customer_class) or ladders.get(DEFAULT_CLASS) or STANDARD
+
+
+def tone_on(ladder: Iterable[Step], level: int) -> Tone | None:
+    """The tone of a level."""
+    return next((s.tone for s in ladder if s.level == level), None)
 
 
 def level_on(ladder: Iterable[Step], days_after_due: int) -> int:

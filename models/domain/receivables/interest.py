@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from itertools import pairwise
 
 from models.domain.money import round_half_up
 from models.domain.receivables.rates import ONE_DAY, RateTable
@@ -89,3 +90,16 @@ def interest_total(lines: Iterable[InterestLine], rounding: InterestRounding = I
 def overdue_days(due: date, as_of: date) -> int:
     """Rule D4: the due day itself is in time."""
     return max(0, (as_of - due) // timedelta(days=1))
+
+
+def line_amounts(
+    lines: Sequence[InterestLine], rounding: InterestRounding = InterestRounding.AT_END
+) -> tuple[int, ...]:
+    """Minor units of each line, so that they add up to `interest_total` to the cent.
+
+    Rounded at the end, a line gets what the running total grows by: the odd cent lands where it falls due.
+    """
+    if rounding is InterestRounding.PER_DAY:
+        return tuple(interest_total([x], rounding) for x in lines)
+    running = [round_half_up(sum((x.exact for x in lines[:n]), Fraction(0))) for n in range(len(lines) + 1)]
+    return tuple(after - before for before, after in pairwise(running))

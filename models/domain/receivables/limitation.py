@@ -36,16 +36,29 @@ class Interruption:
     proof: str = ""
 
 
-def limitation_expires(due: date, interruptions: Iterable[Interruption], as_of: date, years: int = 3) -> date:
-    """The last day of the limitation period, as known on `as_of`.
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """An event on the clock. `ends`: the last day after it; None where it did not restart the period."""
 
-    An event after the period had run out does not revive it.
-    """
+    event: Interruption
+    ends: date | None
+
+
+def limitation_steps(due: date, interruptions: Iterable[Interruption], as_of: date, years: int = 3) -> list[ClockStep]:
+    """The events up to a day, the oldest first. One after the period had run out does not revive it."""
     ends = add_months(due, 12 * years)
-    for event in sorted(interruptions, key=lambda e: e.on):
-        if due < event.on <= min(as_of, ends):
-            ends = add_months(event.on, 12 * years)
-    return ends
+    steps = []
+    for event in sorted((e for e in interruptions if e.on <= as_of), key=lambda e: e.on):
+        counts = due < event.on <= ends
+        ends = add_months(event.on, 12 * years) if counts else ends
+        steps.append(ClockStep(event, ends if counts else None))
+    return steps
+
+
+def limitation_expires(due: date, interruptions: Iterable[Interruption], as_of: date, years: int = 3) -> date:
+    """The last day of the limitation period, as known on `as_of`."""
+    ends = [s.ends for s in limitation_steps(due, interruptions, as_of, years) if s.ends is not None]
+    return ends[-1] if ends else add_months(due, 12 * years)
 
 
 def alert_days(ends: date, told_until: date, as_of: date) -> tuple[int, ...]:

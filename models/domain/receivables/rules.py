@@ -50,4 +50,6 @@ class ReceivableRules:
     ladder: tuple[dunning.Step, ...] = dunning.STANDARD
     ageing: tuple[ageing.Bucket, ...] = ageing.STANDARD
     bill_policy: BillPolicy = BillPolicy.SUSPENDS_UNTIL_MATURITY
+    customer_class: str = ""  # chooses a ladder of the configuration, where the contract names none of its own
+    sends: bool = False  # reminders go to the customer; else they are drafts
     stated: frozenset[str] = frozenset()  # the keys the contract itself names

@@ -261,6 +261,7 @@ def test_imports_by_command(desk: Desk) -> None:
     found = as_json(desk, "import", "payments", str(desk.folder / "p.csv"), "--as-of", "2026-11-20", code=1)
     assert (found["new"], found["booked"], len(found["waiting"])) == (1, 0, 1)
     line = str(found["waiting"][0]["line"])
+    assert found["waiting"][0]["proposals"][0]["allocations"][0]["which"] == "C-1/T1"
     assert "C-1/T1" in command(desk, "allocate", code=1).replace("\n", "")
     command(desk, "allocate", line, "C-1/T2", "--by", "Wang", code=2)
     command(desk, "allocate", line, "C-1/T1", "--amount", "a lot", "--by", "Wang", code=2)

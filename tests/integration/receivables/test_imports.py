@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from connectors.reports.excel_ready import header_keys
-from flows.steps.receivables.payments import confirm, waiting_money
+from flows.steps.receivables.bank_money import confirm, waiting_money
 from flows.steps.receivables.reading import Refused
 from models.domain.receivables.allocation import Why
 from models.domain.words import LANGUAGES
@@ -64,7 +64,9 @@ def test_the_ready_list_goes_round(desk: Desk) -> None:
         ("C-1,T1,A1,2026-11-31,,400.00", "DATE_UNREADABLE"),
         ("C-1,T1,A1,2027-01-01,,400.00", "ROW_DATE_FUTURE"),
         ("C-1,T1,A1,0206-01-01,,400.00", "DATE_RANGE"),
-        ("C-1,T1,A1,2026-11-19,,(400.00)", "AMOUNT_UNREADABLE"),
+        ("C-1,T1,A1,2026-11-19,,(400.00)", "ROW_AMOUNT_NOT_POSITIVE"),
+        ("C-1,T1,A1,2026-11-19,,four hundred", "AMOUNT_UNREADABLE"),
+        ("C-1,T1,A1,2026123,,400.00", "DATE_UNREADABLE"),
         ("C-1,T1,A1,2026-11-19,,400.001", "AMOUNT_DIGITS"),
         ("C-1,T1,A1,2026-11-19,,-400.00", "ROW_AMOUNT_NOT_POSITIVE"),
         ("C-1,T1,A1,2026-11-19,,0", "ROW_AMOUNT_NOT_POSITIVE"),
@@ -337,7 +339,7 @@ MT940 = f""":20:STARTUMSE
 def test_mt940(desk: Desk) -> None:
     desk.invoices(BILLED)
     outcome = desk.payments(MT940, "statement.sta")
-    assert (outcome.new, outcome.booked, outcome.passed_over, codes(outcome)) == (1, 1, 2, [])
+    assert (outcome.new, outcome.booked, outcome.passed_over, codes(outcome)) == (1, 1, 1, ["MONEY_TAKEN_BACK"])
     assert desk.rows("SELECT payer, day FROM bank_lines") == [("Customer", 20776)]
     assert desk.payments(MT940, "statement.sta").new == 0
 

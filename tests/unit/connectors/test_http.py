@@ -11,7 +11,7 @@ import pytest
 from connectors.errors import BadPayload, SourceConfig, SourceUnavailable
 from connectors.http.budget import Budget
 from connectors.http.client import ApiKey, Bearer, Http, Missing, Policy, Token, checked_base, token_end
-from connectors.http.paging import RawPage, Walk, settled, together
+from connectors.http.paging import RawPage, Walk, settled, together, total_of
 from connectors.http.redaction import masked
 from connectors.http.waiting import asked_wait
 from connectors.kit.conformance import Clock
@@ -169,6 +169,57 @@ async def test_a_source_that_gives_smaller_pages_than_asked_loses_nothing() -> N
     walk = Walk(fetch, 100, "id")
     assert await _walked(walk) == list(range(250))
     assert walk.complete
+
+
+@pytest.mark.parametrize("count", [0, 1, 29, 30, 31, 60, 100, 250])
+@pytest.mark.parametrize("told", [None, True])
+async def test_a_limit_of_its_own_loses_nothing_where_the_source_tells_no_total(count: int, told: bool | None) -> None:
+    """A first page of 30 rows where 100 were asked for is no end."""
+    plain, calls = _list(list(range(count)), total=False, cap=30)
+
+    async def fetch(number: int, size: int) -> RawPage:
+        page = await plain(number, size)
+        return RawPage(page.rows, more=(number + 1) * min(size, 30) < count if told else None)
+
+    walk = Walk(fetch, 100, "id")
+    assert await _walked(walk) == list(range(count))
+    assert walk.complete
+    pages = -(-count // 30)
+    assert len(calls) == max(1, pages if told or count % 30 else pages + 1) + (told is None and 0 < count < 30)
+
+
+@pytest.mark.parametrize(("total", "more"), [(True, None), (False, False)])
+async def test_a_single_page_costs_one_request_where_the_source_says_that_it_is_the_last(
+    total: bool, more: bool | None
+) -> None:
+    plain, calls = _list(list(range(7)), total=total)
+
+    async def fetch(number: int, size: int) -> RawPage:
+        page = await plain(number, size)
+        return RawPage(page.rows, page.total, more)
+
+    assert await _walked(Walk(fetch, 100, "id")) == list(range(7))
+    assert calls == [0]
+
+
+async def test_a_source_that_does_not_heed_the_page_is_not_taken_for_one_of_a_single_page() -> None:
+    """It may have 200 rows, and gives the first 30 whatever it is asked."""
+
+    async def fetch(number: int, size: int) -> RawPage:
+        return RawPage([{"id": n} for n in range(30)])
+
+    with pytest.raises(BadPayload, match="same page") as problem:
+        await _walked(Walk(fetch, 100, "id"))
+    assert "more=False" in problem.value.advice
+
+
+@pytest.mark.parametrize(
+    ("told", "total"),
+    [(70, 70), ("70", 70), ("0", 0), (-1, None), ("-1", None), ("７０", None), ("", None), (True, None), (7.0, None)],
+)
+def test_a_total_may_be_a_text(told: object, total: int | None) -> None:
+    assert total_of(told) == total
+    assert total_of("9" * 5000) is None
 
 
 async def test_a_walk_that_missed_rows_knows_it() -> None:

@@ -150,6 +150,42 @@ def test_sprints_and_releases() -> None:
     assert not bench.known.milestones["sp1"].deleted
 
 
+def test_a_deliverable_is_done_once_it_has_content() -> None:
+    bench = _bench(milestones=["milestone", "deliverable"])
+    item = bench.item()
+    project = {"id": bench.seen(item).project_id}
+    row = {"content_type": None, "content": None, "project": project, "updated_at": START}
+    link = {"content_type": "link", "content": {"name": "R", "href": "https://example.com/r"}}
+    bench.vendor.deliverables = [
+        {**row, "id": "d1", "name": "初验报告", **link},
+        {**row, "id": "d2", "name": "终验报告"},
+        {**row, "id": "d3", "name": "x", "content": "yes"},
+        {**row, "id": "d4", "name": "y", "project": {"id": "another"}, **link},
+        {k: v for k, v in {**row, "id": "d5", "name": "z"}.items() if k != "content"},
+    ]
+    bench.vendor.ignore_filters = True
+    bench.pull()
+    seen = bench.known.milestones["d1"]
+    assert (seen.kind, seen.name, seen.done, seen.done_at, seen.done_by) == (
+        "deliverable",
+        "初验报告",
+        True,
+        _at(0),
+        None,
+    )
+    assert (seen.grade, seen.date_provenance) == (EvidenceGrade.STATE, Provenance.FIRST_OBSERVED)
+    assert seen.url == "https://example.com/r"
+    assert not bench.known.milestones["d2"].done
+    assert "d4" not in bench.known.milestones
+    assert {k: r.code for k, r in bench.known.rejected.items()} == {
+        "d3": "PROOF_FIELD_TYPE",
+        "d5": "PROOF_FIELD_MISSING",
+    }
+    bench.vendor.deliverables.pop(0)
+    bench.pull(full=True)
+    assert bench.known.milestones["d1"].deleted
+
+
 def test_project_progress_in_basis_points() -> None:
     bench = _bench(progress=True)
     for number in range(3):
@@ -199,7 +235,11 @@ def test_what_we_ask_is_in_the_vendors_description(shared_dir: Path) -> None:
     """Paths and parameters of the older generation, against the vendor's own data file."""
     described = load(shared_dir / "specs" / "pingcode_api_data.json")
     bench = _bench(
-        "project", milestones=["milestone", "sprint", "release"], progress=True, reviews=True, api_flavour="project"
+        "project",
+        milestones=["milestone", "sprint", "release", "deliverable"],
+        progress=True,
+        reviews=True,
+        api_flavour="project",
     )
     item = bench.item()
     bench.at(HOUR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from connectors import registry
 from connectors.errors import SourceConfig
-from connectors.registry import BUILT_IN, checked_options, connector, rooted, systems
+from connectors.registry import BUILT_IN, Option, checked_options, connector, rooted, systems
 
 GOOD = {"base_url": "https://x.example", "client_id": "a", "client_secret": "hunter2-hunter2"}
 
@@ -78,6 +79,47 @@ def test_values_come_in_the_kind_of_their_default() -> None:
     )
 
 
+@pytest.mark.parametrize("system", BUILT_IN)
+def test_an_option_that_is_not_given_has_its_default(system: str) -> None:
+    info = connector(system)
+    given = {o.name: "a" for o in info.options if o.required}
+    found = checked_options("rd", info, given)
+    assert list(found) == [o.name for o in info.options]
+    assert {k: v for k, v in found.items() if k not in given} == {
+        o.name: o.default for o in info.options if not o.required
+    }
+
+
+def test_an_option_of_a_text_may_have_none() -> None:
+    info = replace(connector("redmine"), options=(Option("proxy"), Option("kinds", default=("a",), choices=("a", "b"))))
+    assert checked_options("rd", info, {}) == {"proxy": None, "kinds": ("a",)}
+    assert checked_options("rd", info, {"proxy": "x", "kinds": "b"}) == {"proxy": "x", "kinds": ("b",)}
+
+
+@pytest.mark.parametrize("system", BUILT_IN)
+def test_defaults_are_among_the_choices(system: str) -> None:
+    for option in connector(system).options:
+        default = option.default if isinstance(option.default, tuple) else (option.default,)
+        assert not option.choices or set(default) <= set(option.choices)
+
+
+@pytest.mark.parametrize(
+    ("system", "key", "value", "near"),
+    [
+        ("github", "open_issues", "confirmed", "confirm"),
+        ("gitlab", "milestones", ["project", "groups"], "group"),
+        ("mspdi", "planned", "baseline:11", "baseline:1"),
+        ("zentao", "date_from", "realend", "real_end"),
+    ],
+)
+def test_a_value_that_is_none_of_the_choices_names_the_closest(system: str, key: str, value: object, near: str) -> None:
+    info = connector(system)
+    with pytest.raises(SourceConfig) as problem:
+        checked_options("rd", info, {**{o.name: "a" for o in info.options if o.required}, key: value})
+    assert f"[connections.rd] {key}" in str(problem.value)
+    assert problem.value.advice.startswith(f"One of: {near}")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "near"), [("api_flavour", "pjn", "pjm"), ("milestones", ["milestones"], "milestone")]
 )
@@ -89,7 +131,7 @@ def test_a_value_that_is_not_allowed_names_the_closest(key: str, value: object, 
 
 @pytest.mark.parametrize("system", BUILT_IN)
 def test_every_option_is_explained_in_both_languages(system: str) -> None:
-    from connectors.registry import Option, option_help
+    from connectors.registry import option_help
 
     for option in connector(system).options:
         assert option_help(system, option, "en") == option.help

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 
 from connectors.http.client import ApiKey, Http
 from connectors.http.fields import need_text
-from connectors.http.paging import Chain, Row
+from connectors.http.paging import Chain, RawPage, Row, Walk
 from connectors.http.source import Listing, Project, RestSource
 from models.domain.observations import Observation, Page
 from models.ports import PullRequest
@@ -150,3 +150,52 @@ async def test_what_one_project_raises_ends_the_whole_pull() -> None:
     except KeyError:
         return
     raise AssertionError("an error of one project was swallowed")
+
+
+class Numbered(Tool):
+    """Its list has numbered pages of two rows, and says neither how many rows there are nor if there is a next page."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        super().__init__("c", Http("https://tool.example", ApiKey("X-Key", "k"), clock=lambda: NOW, transport=Vendor()))
+        self.rows, self.asked, self.then = rows, list[int](), list[Callable[[], object]]()
+
+    def listings(self, project: Project) -> Sequence[Listing]:
+        async def fetch(number: int, size: int) -> RawPage:
+            self.asked.append(number)
+            found = self.rows[number * size : (number + 1) * size] if project.id == "p1" else []
+            if number == 1 and self.then:
+                self.then.pop()()
+            return RawPage(found)
+
+        return [Listing(lambda _: Walk(fetch, 2, "id"), lambda row, _: self._observed(project, row))]
+
+    async def read(self, cursor: str | None = None) -> tuple[list[str], str | None]:
+        """Which milestones are known after a pull (empty: nothing is claimed), and the cursor."""
+        self.asked.clear()
+        pages = [page async for page in self.pull(PullRequest((), cursor, False, NOW))]
+        told = any("p1" in p.snapshot_of for p in pages)
+        return sorted(set(ids(pages))) if told else [], pages[-1].cursor
+
+
+async def test_a_row_that_slips_to_the_page_before_is_not_taken_for_deleted_where_nobody_counts() -> None:
+    tool = Numbered([task(n) for n in range(7)])
+    tool.then = [lambda: tool.rows.pop(0)]  # 4 slips from the third page to the second, which was read
+    known, _ = await tool.read()
+    assert known == [f"task:{n}" for n in range(7)]  # 0 was seen before it went; 4 by the walks after
+
+
+async def test_a_list_that_nobody_counts_is_read_once_where_it_is_as_it_was() -> None:
+    tool = Numbered([task(n) for n in range(7)])
+    known, cursor = await tool.read()
+    first = len(tool.asked)
+    again, cursor = await tool.read(cursor)
+    assert known == again == [f"task:{n}" for n in range(7)]
+    assert (first, len(tool.asked)) == (9, 5)  # four pages of p1, once or twice; one of p2
+    tool.rows.pop()
+    assert (await tool.read(cursor))[0] == [f"task:{n}" for n in range(6)]
+
+
+async def test_a_list_that_nobody_counts_and_that_keeps_moving_claims_nothing() -> None:
+    tool = Numbered([task(n) for n in range(9)])
+    tool.then = [lambda: tool.rows.pop(0)] * 3
+    assert (await tool.read())[0] == []

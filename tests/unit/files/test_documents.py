@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def take(store: Store, tmp_path: Path, text: str, name: str = "docs.csv") -> Imported:
     (tmp_path / name).write_bytes(text.encode())
     with store.begin() as connection:
-        return import_documents(connection, tmp_path / name, 1_780_000_001)
+        return import_documents(connection, tmp_path / name, 1_780_000_001, date(2026, 11, 20))
 
 
 def recorded(store: Store) -> list[tuple[str, str]]:
@@ -72,10 +73,11 @@ def test_the_same_file_twice_changes_nothing(store: Store, tmp_path: Path) -> No
 
 
 def test_one_bad_row_refuses_the_file_and_all_bad_rows_are_told(store: Store, tmp_path: Path) -> None:
-    rows = "D-1,signed,2026-05-01,林工\nD-2,signed,2026-05-01,林工\nD-1,sign,2026-05-01,林工\nD-1,signed,2026-02-30,林工\nD-1,signed,2026-05-01,\nD-1,signed,20260501,林工\n"
+    rows = "D-1,signed,2026-05-01,林工\nD-2,signed,2026-05-01,林工\nD-1,sign,2026-05-01,林工\nD-1,signed,2026-02-30,林工\nD-1,signed,2026-05-01,\nD-1,signed,20260501,林工\nD-1,signed,2026-11-21,林工\n"
     outcome = take(store, tmp_path, HEAD + rows)
     assert [(f.code, f.place.line) for f in outcome.findings] == [
         ("ROW_CONTRACT_UNKNOWN", 3), ("ROW_EVENT_UNKNOWN", 4), ("DATE_UNREADABLE", 5), ("ROW_INCOMPLETE", 6), ("DATE_UNREADABLE", 7),
+        ("ROW_DATE_FUTURE", 8),
     ]  # fmt: skip
     assert all(f.text(language) for f in outcome.findings for language in LANGUAGES)
     assert recorded(store) == []

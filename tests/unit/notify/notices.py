@@ -13,7 +13,9 @@ from models.domain.receivables.forecast import Why
 from models.domain.trouble import Trouble
 
 DAY = date(2026, 11, 20)
-ALL = frozenset(NoticeKind)
+#: What [[notify]] entries are told; reminders go to customers alone.
+TOLD = tuple(k for k in NoticeKind if k is not NoticeKind.REMINDER)
+ALL = frozenset(TOLD)
 PROOF = Evidence("m_final", date(2026, 11, 18), "王芳", "rd", "https://pm.example/m/1?a=1&b=2", "history", 3)
 
 
@@ -49,8 +51,10 @@ def entry(role: Role = Role.FINANCE, on: frozenset[str] = ALL, language: str = "
 
 def every_notice(language: str, **changes) -> list[Notice]:
     """One notice of each kind, and one to a customer."""
-    from models.domain.notice_texts import Payer
+    from models.domain.notice_texts import Payer, reminder_notice
 
     payer = Payer("HT-1", "payer@customer.example", language, enabled=True)
     mail = entry(Role.CUSTOMER_PAYER, personal=True)
-    return plan_notices(news(**changes), [entry(language=language), mail], [payer])
+    said = {"name": news(**changes).ready[0].name, "text": f"{news(**changes).ready[0].name}: 1,288,888.88"}
+    reminder = reminder_notice("payer@customer.example", language, ("HT-1", "T1"), (2, DAY), said)
+    return [*plan_notices(news(**changes), [entry(language=language), mail], [payer]), reminder]

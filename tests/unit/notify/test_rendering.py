@@ -68,7 +68,7 @@ def _logic(language: str, name: str) -> str:
 @pytest.mark.parametrize("dialect", BODIES)
 def test_every_notice_reads_in_every_dialect(language: str, dialect: Dialect) -> None:
     told = every_notice(language)
-    assert len(told) == 7
+    assert len(told) == 8
     for notice in told:
         message = rendered(notice, dialect, attached=True)
         assert message.subject

@@ -87,3 +87,15 @@ def test_json_has_the_keys_of_ready_json_first_and_money_as_text() -> None:
 def test_a_hostile_night_is_still_json() -> None:
     found = json.loads(json_bytes(nights.hostile()).decode("utf-8"))
     assert found["ready"][13]["gross"] == "92233720368547758.07"
+
+
+def test_every_origin_of_a_proof_has_its_words_in_both_languages() -> None:
+    """What the evaluator and the bindings may name as source or provenance of a proof."""
+    from flows.steps.evaluation.columns import Op
+    from models.domain.observations import Provenance
+    from models.domain.words import LANGUAGES, catalogue
+
+    kinds = {"date", "document", "sign_off", "guarantee", "contract", "recorded", "silence", "deemed"}
+    kinds |= {p.value for p in Provenance} | {o.name.lower() for o in (Op.TERM, Op.INVOICED, Op.PAID)}
+    for language in LANGUAGES:
+        assert {k for k in kinds if f"report.provenance.{k}" not in catalogue(language)} == set()

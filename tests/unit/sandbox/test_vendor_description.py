@@ -65,6 +65,9 @@ async def _answered(ask: Asker, found: Endpoint, area: str):
         "principal_id": ids["item_id"], "pilot_id": world.project("PARK").id,
     }  # fmt: skip
     body = {"ids": [ids["item_id"]], "property_name": "title", "property_value": "初验"}
+    if "comments" in found.path:
+        body = {"principal_type": "work_item", "principal_id": ids["item_id"], "content": "已可开票"}
+        world.comments[ids["item_id"]] = ["验收了"]
     wanted = {k: v for k, v in query.items() if k in found.query}
     url = _path(found, area).format(**ids)
     answer = await ask.http.request(found.method, url, params=wanted, json=None if found.method == "GET" else body)
