@@ -112,6 +112,13 @@ def night_rows() -> None:
         other = dlt_run(url) if not QUICK else 0.0
     cold, changed = found["cold: data work"], found["1 % changed: data work"]
     line(f"1 % of {items:,} changed", f"{changed:.2f} s", f"cold {cold:.1f} s", f"{changed / cold:.3f}", "≤ 0.10")
+    line(
+        f"forecast, reminders and lists of {items:,} terms, every night",
+        f"{found['1 % changed: for people']:.1f} s",
+        "",
+        "",
+        "",
+    )
     if other:
         loaded = found["cold: pull"]
         told = f"dlt into DuckDB {other:.0f} s"
