@@ -24,7 +24,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, rejected
 from connectors.http.hooks import REDMINE
-from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, side_by_side, together, total_of
 from connectors.redmine import mapping
 from connectors.redmine.comments import Comments
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
@@ -171,25 +171,24 @@ class Redmine:
         await self._learn_closed()
         trackers = await self._tracker_ids()
         since = datetime.fromtimestamp(memory.since, UTC) - OVERLAP if memory.since else None
-        for start in range(0, len(projects), self.options.concurrency or 1):
-            some = projects[start : start + (self.options.concurrency or 1)]
-            for pages in await together([self._project(p, since, memory, told, trackers) for p in some]):
-                for page in pages:
-                    yield page
+        readers = [lambda p=p: self._project(p, since, memory, told, trackers) for p in projects]
+        async for page in side_by_side(readers, self.options.concurrency or 1):
+            yield page
         yield Page((), cursor=_Memory(int(request.now.timestamp()), told).dump(), last=True)
 
     async def _project(
         self, row: Row, since: datetime | None, memory: _Memory, told: dict[str, str], trackers: str
-    ) -> list[Page]:
-        pages, alive = [], set[str]()
+    ) -> AsyncIterator[Page]:
+        alive = set[str]()
         if "version" in self.options.milestones:
-            pages.append(await self._versions(row, since, memory, told, alive))
+            yield await self._versions(row, since, memory, told, alive)
         if trackers:
-            pages.append(await self._tracked(row, trackers, memory, told, alive))
+            async for page in self._tracked(row, trackers, memory, told, alive):
+                yield page
         # "version:" alone says that versions were looked at, even where none is left.
         kinds = {"version:"} if "version" in self.options.milestones else set()
         kinds |= {"issue:"} if trackers else set()
-        return [*pages, Page((), project_id=str(row["id"]), alive=tuple(sorted(alive | kinds)))]
+        yield Page((), project_id=str(row["id"]), alive=tuple(sorted(alive | kinds)))
 
     # --- versions ---
 
@@ -293,10 +292,21 @@ class Redmine:
 
     async def _tracked(
         self, project: Row, trackers: str, memory: _Memory, told: dict[str, str], alive: set[str]
-    ) -> Page:
-        """All of a project's tracked issues - deleted ones leave no trace but their absence."""
+    ) -> AsyncIterator[Page]:
+        """All of a project's tracked issues, page by page - deleted ones leave no trace but their absence."""
         asked = {"project_id": project["id"], "subproject_id": "!*", "tracker_id": trackers}
-        rows = await self._all("/issues.json", "issues", {**asked, "status_id": "*", "sort": "id"})
+        for _ in range(WALKS_MAX):
+            walk = self._issues(asked)
+            async for rows in walk.pages():
+                yield await self._told_of(rows, project, memory, told, alive)
+            if walk.complete:
+                return
+        raise BadPayload("moving_list", where="/issues.json")
+
+    async def _told_of(
+        self, rows: Sequence[Row], project: Row, memory: _Memory, told: dict[str, str], alive: set[str]
+    ) -> Page:
+        """A page of tracked issues: those that changed since the last pull."""
         good: list[Observation] = []
         bad: list[Rejected] = []
         fresh = []
