@@ -58,7 +58,10 @@ def blocker_text(blocker: Blocker, language: str, as_of: date, *, with_contact: 
     """Kind: event · planned day · source · contact."""
     kind = word(f"report.blocker.{blocker.kind}", language, blocker.kind)
     named = blocker.event != blocker.kind  # a period has no name of its own
-    parts = [f"{one_line(kind)}: {one_line(blocker.event)}" if named else one_line(kind), _planned(blocker.planned_on, language, as_of)]
+    parts = [
+        f"{one_line(kind)}: {one_line(blocker.event)}" if named else one_line(kind),
+        _planned(blocker.planned_on, language, as_of),
+    ]
     parts += [one_line(p) for p in (blocker.source, blocker.contact if with_contact else None) if p]
     return " · ".join(p for p in parts if p)
 
