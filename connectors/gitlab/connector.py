@@ -1,7 +1,7 @@
 """GitLab as a source: milestones of projects and of groups (REST v4).
 
 Each night the list of milestones is read whole, since a deleted one leaves no trace a filter could find. A
-milestone's `updated_at` does not move with its issues, so one more question tells which issues changed. Only
+milestone's `updated_at` does not move with its issues, so one more question a group tells which issues changed. Only
 what changed is told, and only for that the issues are counted and the project's events read.
 """
 
@@ -17,6 +17,7 @@ import httpx
 
 from connectors.errors import BadPayload, SourceRefused
 from connectors.gitlab import mapping
+from connectors.gitlab.changes import GROUP, Changes, path_of
 from connectors.gitlab.comments import Comments
 from connectors.gitlab.issues import PAGE, Issues
 from connectors.gitlab.mapping import Detail, History
@@ -75,6 +76,8 @@ class GitLab(RestSource):
             secrets=(options.token,),
         )
         super().__init__(name, http, reconcile_days=options.reconcile_days)
+        self.known: list[Project] = []  # all that the account sees, groups too
+        self.changes = Changes(self.walk, (), ())
 
     # --- what is there ---
 
@@ -84,14 +87,24 @@ class GitLab(RestSource):
 
     async def projects(self) -> list[Project]:
         """The account's projects that have milestones at all, and its groups."""
-        found: list[Project] = []
-        if "project" in self.options.milestones:
-            rows = await self.all("/projects", {"membership": "true", "order_by": "id", "sort": "asc"})
-            found += [_project(r, "", "path_with_namespace", "name_with_namespace") for r in rows if _has_milestones(r)]
-        if "group" in self.options.milestones:
-            rows = await self.all("/groups", {"order_by": "id", "sort": "asc"})
-            found += [_project(r, "group:", "full_path", "full_name") for r in rows]
-        return found
+        kinds = self.options.milestones
+        own = await self._own_projects() if "project" in kinds else []
+        groups = await self._groups() if "group" in kinds or self.options.progress else []
+        self.known = own + groups
+        return own + (groups if "group" in kinds else [])
+
+    async def _wanted(self, wanted: Sequence[str]) -> list[Project]:
+        read = await super()._wanted(wanted)
+        self.changes = Changes(self.walk, self.known, read)
+        return read
+
+    async def _own_projects(self) -> list[Project]:
+        rows = await self.all("/projects", {"membership": "true", "order_by": "id", "sort": "asc"})
+        return [_project(r, "", "path_with_namespace", "name_with_namespace") for r in rows if _has_milestones(r)]
+
+    async def _groups(self) -> list[Project]:
+        rows = await self.all("/groups", {"order_by": "id", "sort": "asc"})
+        return [_project(r, GROUP, "full_path", "full_name") for r in rows]
 
     async def check(self) -> Reachability:
         """The account, what it sees, and whether the token may read it."""
@@ -112,7 +125,7 @@ class GitLab(RestSource):
         return () if enough else (SCOPES[0],)
 
     async def _count(self, project: Project) -> int | None:
-        path = f"{_path(project)}/milestones"
+        path = f"{path_of(project)}/milestones"
         try:
             answer = await self.http.ask("GET", path, params={"page": 1, "per_page": 1})
         except Missing:
@@ -164,8 +177,8 @@ class _Reading:
 
     def __init__(self, source: GitLab, project: Project, since: datetime | None) -> None:
         self._source, self._project, self._since = source, project, since
-        self._group = project.id.startswith("group:")
-        path = f"{_path(project)}/issues"
+        self._group = project.id.startswith(GROUP)
+        path = f"{path_of(project)}/issues"
         self._issues = Issues(source.walk, path)
         self._counts = source.options.progress and project.row.get("issues_enabled") is not False
         self._moved: frozenset[str] | None = None  # milestones of changed issues; "": an issue has none (any more)
@@ -174,7 +187,7 @@ class _Reading:
 
     def walk(self) -> Walk:
         """All milestones; those of a project that went away meanwhile cannot be read, and nothing is claimed."""
-        path = f"{_path(self._project)}/milestones"
+        path = f"{path_of(self._project)}/milestones"
         walk = self._source.walk(path, {})
         fetch = walk.fetch
 
@@ -243,14 +256,14 @@ class _Reading:
         """The milestones whose issues changed since the last pull; None: too many, or all are news anyway."""
         if self._since is None:
             return None
-        return await self._issues.changed(self._since) if self._counts else frozenset()
+        return await self._source.changes.of(self._project, self._since) if self._counts else frozenset()
 
     async def _events(self) -> Mapping[str, History]:
         """Closings and reopenings of the project's milestones; a group keeps none."""
         if self._group:
             return {}
         asked = {"target_type": "milestone", "sort": "desc"}
-        rows, _ = await settled(lambda: self._source.walk(f"{_path(self._project)}/events", asked))
+        rows, _ = await settled(lambda: self._source.walk(f"{path_of(self._project)}/events", asked))
         return mapping.histories(rows)
 
 
@@ -271,11 +284,6 @@ def _project(row: Row, kind: str, path: str, title: str) -> Project:
 def _has_milestones(row: Row) -> bool:
     """Milestones belong to issues and merge requests: with both switched off the list is refused."""
     return row.get("issues_enabled") is not False or row.get("merge_requests_enabled") is not False
-
-
-def _path(project: Project) -> str:
-    kind, _, number = project.id.rpartition(":")
-    return f"/groups/{number}" if kind else f"/projects/{number}"
 
 
 def build(

@@ -31,6 +31,8 @@ class GitLabFake(ScriptedVendor):
         self.issues: dict[int, Row] = {}
         self.in_group: set[str] = set()  # items that are the group's milestones
         self.scopes = ["read_api"]
+        self.groups = {GROUP: "acme"}
+        self.archived: set[int] = set()  # projects
         self.totals = True  # above 10,000 rows GitLab does not count
         self.no_events = False  # pruned, or lost in an import
 
@@ -75,9 +77,10 @@ class GitLabFake(ScriptedVendor):
             case ["personal_access_tokens", "self"]:
                 return reply({"id": 1, "scopes": self.scopes, "active": True, "expires_at": None})
             case ["projects"]:
-                return self._paged(request, [_project(n) for n in range(len(PROJECTS))])
+                return self._paged(request, [self._project(n) for n in range(len(PROJECTS))])
             case ["groups"]:
-                return self._paged(request, [{"id": GROUP, "full_path": "acme", "full_name": "Acme"}])
+                groups = [{"id": n, "full_path": path, "full_name": path.title()} for n, path in self.groups.items()]
+                return self._paged(request, groups)
             case ["projects" | "groups" as kind, number, what]:
                 return self._inside(request, kind, int(number), what)
         return reply({"message": "404 Not Found"}, 404)
@@ -90,16 +93,19 @@ class GitLabFake(ScriptedVendor):
             self.served(page == 1, bool(answer.headers["x-next-page"]))
             return answer
         if what == "issues":
-            inside = (
-                self.issues.values()
-                if kind == "groups"
-                else [r for r in self.issues.values() if r["project_id"] == number]
-            )
+            inside = [r for r in self.issues.values() if self._holds(kind, number, r["project_id"], request)]
             return self._paged(request, [self._issue(r) for r in inside if self._asked_for(r, request.url.params)])
         if what == "events" and kind == "projects":
             events = [] if self.no_events else [e for i in own for e in self._events(i)]
             return self._paged(request, sorted(events, key=lambda e: str(e["id"]), reverse=True))
         return reply({"message": "404 Not Found"}, 404)
+
+    def _holds(self, kind: str, number: int, project: int, request: httpx.Request) -> bool:
+        """Is a project's issue in the list? A group's list has those of subgroups, of archived projects when asked."""
+        if kind == "projects":
+            return project == number
+        shown = project not in self.archived or request.url.params.get("non_archived") == "false"
+        return shown and _path(project - 11).startswith(f"{self.groups[number]}/")
 
     def _owner(self, item: Item) -> tuple[str, int]:
         return ("groups", GROUP) if item.id in self.in_group else ("projects", 11 + item.project)
@@ -120,6 +126,11 @@ class GitLabFake(ScriptedVendor):
         item: Item | None = row["milestone"]
         return {**row, "milestone": None if item is None else self._row(item), "labels": [], "assignees": [],
                 "web_url": f"https://gitlab.example/acme/alpha/-/issues/{row['iid']}"}  # fmt: skip
+
+    def _project(self, number: int) -> Row:
+        name = PROJECTS[number][1]
+        return {"id": 11 + number, "path_with_namespace": _path(number), "name_with_namespace": f"Acme / {name}", "name": name,
+                "archived": 11 + number in self.archived, "issues_enabled": True, "merge_requests_enabled": True}  # fmt: skip
 
     def _row(self, item: Item) -> Row:
         kind, number = self._owner(item)
@@ -155,10 +166,8 @@ class GitLabFake(ScriptedVendor):
         return reply(rows[(page - 1) * size : page * size], headers={**told, "RateLimit-Remaining": "1999"})
 
 
-def _project(number: int) -> Row:
-    path, name = PROJECTS[number]
-    return {"id": 11 + number, "path_with_namespace": f"acme/{path.lower()}", "name_with_namespace": f"Acme / {name}", "name": name,
-            "archived": False, "issues_enabled": True, "merge_requests_enabled": True}  # fmt: skip
+def _path(number: int) -> str:
+    return f"acme/{PROJECTS[number][0].lower()}"
 
 
 def _iso(seconds: int) -> str:

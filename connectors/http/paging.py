@@ -170,14 +170,17 @@ class Chain:
 async def settled(start: Callable[[], Walk | Chain]) -> tuple[list[Row], bool]:
     """All rows of a list, walked again where rows moved meanwhile; the flag says that nothing was missed.
 
-    A later walk has the newer rows, so its rows win; rows that only an earlier walk saw are kept.
+    A later walk has the newer rows, so its rows win; rows that only an earlier walk saw are kept. Several numbered
+    pages that nobody counts are believed when two walks in a row saw the same rows.
     """
     found: dict[str, Row] = {}
+    last: set[str] | None = None
     for _ in range(WALKS_MAX):
         walk = start()
         found |= {str(row.get(walk.key)): row async for page in walk.pages() for row in page}
-        if walk.complete:
+        if walk.complete and (not isinstance(walk, Walk) or walk.counted or walk.seen == last):
             return list(found.values()), True
+        last = walk.seen
     return list(found.values()), False
 
 

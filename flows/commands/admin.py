@@ -90,6 +90,8 @@ def connectors_list(*, as_json: bool, language: str) -> int:
                             "name": o.name,
                             "required": o.required,
                             "secret": o.secret,
+                            "default": o.default,
+                            "choices": list(o.choices),
                             "help": option_help(c.system, o, language),
                         }
                         for o in c.options

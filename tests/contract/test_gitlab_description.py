@@ -71,6 +71,7 @@ MORE = {
                 milestone={"type": "string"},
                 state={"type": "string", "enum": ["opened", "closed", "all"]},
                 updated_after={"type": "string", "format": "date-time"},
+                non_archived={"type": "boolean"},
             ),
             *ORDER,
             *PAGING,

@@ -212,16 +212,22 @@ def _two_nights(on: Bench) -> None:
     on.at(2 * DAY)
 
 
-def test_a_quiet_night_costs_one_question_a_project_and_one_more_where_issues_are_counted() -> None:
-    on = bench()
-    items = [on.vendor.add(f"M{n}") for n in range(30)]
+def _quiet(on: Bench) -> list[Item]:
+    """Closed milestones with closed issues, in both projects."""
+    items = [on.vendor.add(f"M{n}", project=n % 2) for n in range(30)]
     for item in items:
         on.vendor.finish(item)
-        on.vendor.issue(item, closed_at=START)
+        on.vendor.issue(item, closed_at=START, project=item.project)
+    return items
+
+
+def test_a_quiet_night_costs_one_question_a_project_and_one_more_a_group() -> None:
+    on = bench()
+    _quiet(on)
     _two_nights(on)
     assert _asked(on) == [
+        "/groups/5/issues",
         "/groups/5/milestones",
-        "/projects/11/issues",
         "/projects/11/milestones",
         "/projects/12/milestones",
     ]
@@ -231,6 +237,56 @@ def test_a_quiet_night_costs_one_question_a_project_and_one_more_where_issues_ar
     on.item()
     _two_nights(on)
     assert _asked(on) == ["/projects/11/milestones", "/projects/12/milestones"]
+
+
+def test_a_project_outside_the_groups_is_asked_itself() -> None:
+    on = bench()
+    on.vendor.groups = {}
+    _quiet(on)
+    _two_nights(on)
+    own = [f"/projects/{n}/{what}" for n in (11, 12) for what in ("issues", "milestones")]
+    assert _asked(on) == own
+    assert on.known.told == 0
+
+
+def test_the_highest_group_above_is_asked_and_what_it_tells_goes_to_the_right_project() -> None:
+    """Of two projects in a subgroup, the issue of one changes: only its milestones that are open are counted anew."""
+    on = bench()
+    on.vendor.groups = {6: "acme/alpha", 5: "acme"}
+    mine, other = on.vendor.add("A"), on.vendor.add("B", project=1)
+    issue = on.vendor.issue(mine)
+    on.vendor.issue(other, project=1)
+    _two_nights(on)
+    on.vendor.touch(issue, START + 2 * DAY)
+    before = len(on.vendor.requests)
+    assert [(o.milestone_id, o.percent_bp) for o in on.pull().news] == [(on.vendor.milestone_id(mine), 10_000)]
+    assert on.known.told == 1
+    asked = [r.removeprefix("GET /api/v4") for r in on.vendor.requests[before:]]
+    assert [a for a in asked if a.endswith("/issues")] == ["/groups/5/issues", "/projects/11/issues"]
+
+
+def test_a_change_in_a_project_that_is_archived_meanwhile_is_seen() -> None:
+    on = bench()
+    item = on.vendor.add("A")
+    issue = on.vendor.issue(item)
+    _two_nights(on)
+    on.vendor.touch(issue, START + 2 * DAY)
+    on.vendor.archived.add(11)
+    assert seen(on, item).percent_bp == 10_000
+
+
+def test_where_too_much_changed_in_a_group_each_project_is_asked() -> None:
+    on = bench()
+    item = on.vendor.add("A")
+    issue = on.vendor.issue(item)
+    _two_nights(on)
+    for _ in range(350):
+        on.vendor.issue(None, project=1)
+    on.vendor.touch(issue, START + 2 * DAY)
+    asked = _asked(on)
+    assert asked.count("/groups/5/issues") > 1
+    assert "/projects/11/issues" in asked
+    assert on.known.milestones[on.vendor.milestone_id(item)].percent_bp == 10_000
 
 
 def test_after_too_many_changes_to_follow_everything_is_counted_anew() -> None:
