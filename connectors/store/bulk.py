@@ -42,6 +42,8 @@ def bulk_insert(
         if not ignore:
             _copy(cursor, table.name, columns, rows)
             return len(rows)
+        if _copied_new(cursor, table.name, columns, rows):
+            return len(rows)
         with _staged(cursor, table, columns, rows) as staged:
             names = _names(columns)
             cursor.execute(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staged} ON CONFLICT DO NOTHING")
@@ -110,6 +112,20 @@ def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Sequen
     with cursor.copy(f"COPY {table} ({_names(columns)}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def _copied_new(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
+    """COPY straight into the table, as if no row were there yet, which is the rule; False, and nothing done, where one is."""
+    import psycopg
+
+    cursor.execute("SAVEPOINT bulk_new")
+    try:
+        _copy(cursor, table, columns, rows)
+    except psycopg.errors.UniqueViolation:
+        cursor.execute("ROLLBACK TO SAVEPOINT bulk_new")
+        return False
+    cursor.execute("RELEASE SAVEPOINT bulk_new")
+    return True
 
 
 @contextmanager
