@@ -5,36 +5,15 @@ Exit codes: 0 done; 1 done, and something waits for a person; 2 could not run; 3
 
 from __future__ import annotations
 
-import locale
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-from flows.environment import be_quiet, environment
-from models.domain.words import catalogue, say
-
-
-def ui_language() -> str:
-    """zh-CN or en, by HUIKUAN_LANGUAGE, LC_ALL, LC_MESSAGES or LANG."""
-    given = environment()
-    for name in ("HUIKUAN_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
-        if given.get(name):
-            return "zh-CN" if given[name].lower().startswith("zh") else "en"
-    found = locale.getlocale()[0] or ""
-    return "zh-CN" if found.lower().startswith(("zh", "chinese")) else "en"
-
-
-LANGUAGE = ui_language()
-
-
-def t(key: str, **params: object) -> str:
-    """A sentence of the command line in the user's language."""
-    return say(f"cli.{key}", LANGUAGE, **params)
-
+from flows.environment import be_quiet
+from flows.spoken import LANGUAGE, SpokenCommand, SpokenGroup, t
+from models.domain.words import catalogue
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -505,41 +484,6 @@ def guarantees(
     finish(
         _commands().guarantees(config, contract, code, given, taken=taken, as_of=as_of, as_json=json, language=LANGUAGE)
     )
-
-
-#: What the library says in English on every page of help.
-HEADINGS = {
-    "usage": r"^Usage:",
-    "options": r"^Options:",
-    "arguments": r"^Arguments:",
-    "commands": r"^Commands:",
-    "help": r"Show this message and exit\.",
-    "default": r"\[default:\s+",
-    "required": r"\[required\]",
-}
-
-
-def _spoken(text: str) -> str:
-    """A page of help in the user's language."""
-    for key, pattern in HEADINGS.items():
-        text = re.sub(pattern, t(f"heading.{key}"), text, flags=re.MULTILINE)
-    return text
-
-
-class SpokenCommand(TyperCommand):
-    """A command whose help is in the user's language throughout."""
-
-    def get_help(self, ctx: Any) -> str:
-        """The page."""
-        return super().get_help(ctx) if LANGUAGE == "en" else _spoken(super().get_help(ctx))
-
-
-class SpokenGroup(TyperGroup):
-    """The same for a group of commands."""
-
-    def get_help(self, ctx: Any) -> str:
-        """The page."""
-        return super().get_help(ctx) if LANGUAGE == "en" else _spoken(super().get_help(ctx))
 
 
 def _teach(group: typer.Typer, prefix: str = "") -> None:
