@@ -5,6 +5,7 @@ from __future__ import annotations
 import locale
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -98,12 +99,26 @@ class SpokenGroup(TyperGroup):
         """The page."""
         return spoken(super().get_help(ctx))
 
-    def main(self, args: Any = None, prog_name: Any = None, **more: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - the library's own
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        **extra: Any,
+    ) -> Any:
         """Run a line. Exits with the command's code, with 2 for a line that cannot be read."""
-        if LANGUAGE == "en" or not more.get("standalone_mode", True):
-            return super().main(args, prog_name, **more)
+
+        def run(*, standalone: bool) -> Any:
+            return super(SpokenGroup, self).main(
+                args, prog_name, complete_var, standalone, windows_expand_args, **extra
+            )
+
+        if LANGUAGE == "en" or not standalone_mode:
+            return run(standalone=standalone_mode)
         try:
-            code = super().main(args, prog_name, **{**more, "standalone_mode": False})
+            code = run(standalone=False)
         except typer.Abort:
             typer.echo(t("refusal.aborted"), err=True)
             code = 1
