@@ -20,7 +20,9 @@ from models.records.reading import Unreadable, Value
 T = TypeVar("T")
 
 #: One of these says the rate of `late`.
-LATE_RATES = ("daily_rate", "annual_pct", "rates", "lpr_pct")
+LATE_RATES = ("daily_rate", "annual_pct", "rates", "lpr_pct", "lpr_rates")
+#: Of these, the ones that `lpr_factor` multiplies.
+LPR_RATES = ("lpr_pct", "lpr_rates")
 LATE_KEYS = (*LATE_RATES, "lpr_factor", "day_base", "fixed_sum", "basis", "rounding")
 REMINDERS = ("draft", "send")
 STATUTORY_KEYS = ("days", "from_event", "roll", "lpr_1y_pct", "daily_rate", "day_base")
@@ -64,25 +66,32 @@ def _late(value: Value, digits: int) -> LateRule:
 
 
 def _table(kind: str, fields: Mapping[str, Value], base: int) -> RateTable:
-    value = fields[kind]
+    value, factor = fields[kind], _factor(kind, fields)
     if kind == "daily_rate":
         return RateTable.constant(_not_negative(value, value.fraction()))
-    if kind == "annual_pct":
-        return RateTable.yearly([(None, None, _percent(value))], base)
-    if kind == "lpr_pct":
-        factor = _not_negative(fields["lpr_factor"], fields["lpr_factor"].fraction()) if "lpr_factor" in fields else 1
+    if kind in ("annual_pct", "lpr_pct"):
         return RateTable.yearly([(None, None, _percent(value) * factor)], base)
-    return _rates(value, base)
+    return _rates(value, base, factor)
 
 
-def _rates(value: Value, base: int) -> RateTable:
+def _factor(kind: str, fields: Mapping[str, Value]) -> Fraction:
+    """What an LPR is multiplied by; beside another rate it would mean nothing, and is refused."""
+    value = fields.get("lpr_factor")
+    if value is None:
+        return Fraction(1)
+    if kind not in LPR_RATES:
+        raise value.wrong("ONE_OF", expected=", ".join(LPR_RATES), found=kind)
+    return _not_negative(value, value.fraction())
+
+
+def _rates(value: Value, base: int, factor: Fraction) -> RateTable:
     rows = []
     for entry in value.list():
         fields = entry.fields(("from", "to", "pct"), ("from", "pct"))
         if not {"from", "pct"} <= fields.keys():
             raise Unreadable
         last = fields["to"].day() if "to" in fields and not fields["to"].is_null else None
-        rows.append((fields["from"].day(), last, _percent(fields["pct"])))
+        rows.append((fields["from"].day(), last, _percent(fields["pct"]) * factor))
     table = RateTable.yearly(rows, base)
     for problem, day in table_problems(table.periods):
         raise value.wrong("RATE_TABLE", problem=problem, day=day.isoformat())

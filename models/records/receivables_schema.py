@@ -29,6 +29,7 @@ def receivables_schemas() -> dict[str, Schema]:
         "annual_pct": _RATE,
         "rates": {"type": "array", "items": period, "minItems": 1},
         "lpr_pct": _RATE,
+        "lpr_rates": {"type": "array", "items": period, "minItems": 1},
         "lpr_factor": _RATE,
         "day_base": _WHOLE,
         "fixed_sum": {"$ref": "#/$defs/amount"},

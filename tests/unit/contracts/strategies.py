@@ -17,6 +17,7 @@ SMALL = st.integers(0, 400)
 LATE = st.one_of(
     st.just({"daily_rate": "0.0005", "basis": "agreed"}),
     st.just({"lpr_pct": "3.00", "lpr_factor": "1.5", "fixed_sum": "40.00"}),
+    st.just({"lpr_rates": [{"from": "2025-05-20", "to": "2026-05-19", "pct": "3.00"}], "lpr_factor": "1.3"}),
     DAYS.map(lambda day: {"rates": [{"from": day, "pct": 10.15}], "day_base": 360}),
 )
 
