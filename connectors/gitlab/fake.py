@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 
@@ -89,12 +89,12 @@ class GitLabFake(ScriptedVendor):
         own = [i for i in self.items.values() if not i.removed and self._owner(i) == (kind, number)]
         if what == "milestones":
             page = int(request.url.params.get("page", 1))
-            answer = self._paged(request, [self._row(i) for i in own])
+            answer = self._paged(request, own, self._row)
             self.served(page == 1, bool(answer.headers["x-next-page"]))
             return answer
         if what == "issues":
             inside = [r for r in self.issues.values() if self._holds(kind, number, r["project_id"], request)]
-            return self._paged(request, [self._issue(r) for r in inside if self._asked_for(r, request.url.params)])
+            return self._paged(request, [r for r in inside if self._asked_for(r, request.url.params)], self._issue)
         if what == "events" and kind == "projects":
             events = [] if self.no_events else [e for i in own for e in self._events(i)]
             return self._paged(request, sorted(events, key=lambda e: str(e["id"]), reverse=True))
@@ -157,13 +157,17 @@ class GitLabFake(ScriptedVendor):
             for number, (at, done, by) in enumerate(told)
         ]  # fmt: skip
 
-    def _paged(self, request: httpx.Request, rows: Sequence[Row]) -> httpx.Response:
+    def _paged(
+        self, request: httpx.Request, rows: Sequence[Any], shown: Callable[[Any], Row] = lambda row: row
+    ) -> httpx.Response:
         page, size = int(request.url.params.get("page", 1)), min(100, int(request.url.params.get("per_page", 20)))
         more = page * size < len(rows)
         told = {"X-Page": str(page), "X-Per-Page": str(size), "X-Next-Page": str(page + 1) if more else ""}
         if self.totals:
             told |= {"X-Total": str(len(rows)), "X-Total-Pages": str(-(-len(rows) // size))}
-        return reply(rows[(page - 1) * size : page * size], headers={**told, "RateLimit-Remaining": "1999"})
+        return reply(
+            [shown(r) for r in rows[(page - 1) * size : page * size]], headers={**told, "RateLimit-Remaining": "1999"}
+        )
 
 
 def _path(number: int) -> str:
