@@ -14,6 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -26,7 +27,7 @@ from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
 from connectors.store.errors import StoreBusy, StoreError
 from flows.steps import bind, contracts, decide, match, post, report
-from flows.steps.evaluation.columns import day_number
+from flows.steps.evaluation.columns import as_date, day_number
 from flows.steps.match import Matched
 from flows.steps.pull import Gate, PullOutcome, pull_connection
 from flows.steps.push import PushOutcome
@@ -135,6 +136,7 @@ class Night:
     dry_run: bool = False
     known_at: int | None = None
     say: Callable[[str], None] = lambda _text: None
+    zone: tzinfo = UTC  # the company's
 
     @property
     def day(self) -> int:
@@ -284,10 +286,7 @@ def _begin(night: Night) -> None:
             sa.select(sa.func.max(runs.c.as_of)).where(runs.c.state.in_(("done", "in_part")))
         ).scalar()
         if last is not None and last > night.day and not night.dry_run:
-            raise StoreError(
-                "the day lies before that of an earlier run; posting it would take back what was rightly posted",
-                "judge an earlier day with --dry-run, or with ready/explain --as-of",
-            )
+            raise StoreError(code="EARLIER_DAY", day=night.as_of, last=as_date(last))
         connection.execute(sa.insert(runs).values(**row, code_version=night.code_version, counts="{}"))
 
 
@@ -341,19 +340,17 @@ async def _pull(night: Night, wanted: Connection, prolong: Callable[[Any], None]
         async with source:
             return await pull_connection(
                 source, night.store, request, night.run_id, night.recorded_at, night.gate, prolong, night.on_news,
-                part=wanted.part,
+                part=wanted.part, zone=night.zone,
             )  # fmt: skip
     except SourceError as problem:
         return PullOutcome(wanted.name, "failed", trouble=problem.trouble)
-    except _BUGS as problem:
-        return PullOutcome(wanted.name, "failed", trouble=Trouble("connector_bug", params={"what": _where(problem)}))
+    except StoreError:
+        raise
+    except Exception as problem:  # noqa: BLE001 - whatever a connector raises must not take the others down
+        return PullOutcome(wanted.name, "failed", trouble=Trouble("connector_bug", params={"what": where_in(problem)}))
 
 
-#: What a connector with an error of its own raises; it must not take the other connections down.
-_BUGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-
-def _where(problem: Exception) -> str:
+def where_in(problem: Exception) -> str:
     """What went wrong, and in which line; not the message, which may repeat what a secret was."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
     return f"{type(problem).__name__} in {'/'.join(Path(last.filename).parts[-3:])}:{last.lineno}"

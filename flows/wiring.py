@@ -114,6 +114,7 @@ def the_night(
         run_id=run_id or str(uuid.uuid4()),
         as_of=as_of or today(loaded),
         now=moment,
+        zone=ZoneInfo(loaded.settings.company.timezone),
         recorded_at=int(utc_now().timestamp() * 1_000_000),
         store=store,
         connections=tuple(

@@ -20,7 +20,7 @@ from flows import wiring
 from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
 from flows.commands.sinks import check_sinks, counts_text, show_checks
 from flows.environment import prefect_api
-from flows.night import Night, NightOutcome, run_night
+from flows.night import Night, NightOutcome, run_night, where_in
 from flows.settings import Loaded
 from flows.steps.contracts import read_files
 from flows.steps.pull import stored_milestones
@@ -28,6 +28,7 @@ from models.domain.contracts import Contract
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
+from models.domain.trouble import Trouble
 from models.domain.words import catalogue, say
 
 
@@ -381,6 +382,10 @@ def _milestones(line: Mapping[str, Any], stored: Mapping[str, int], language: st
     return {"milestones": number, "milestones_from": where, "milestones_shown": shown}
 
 
+def _failed(told: Trouble, language: str) -> dict[str, Any]:
+    return {"state": "failed", "message": told.text(language), "advice": told.advice(language)}
+
+
 async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
     line: dict[str, Any] = {"name": name, "system": loaded.settings.connections[name].system, "state": "ok"}
     try:
@@ -388,8 +393,9 @@ async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
         async with source:
             found = await source.check()
     except SourceError as problem:
-        told = problem.trouble
-        return line | {"state": "failed", "message": told.text(language), "advice": told.advice(language)}
+        return line | _failed(problem.trouble, language)
+    except Exception as problem:  # noqa: BLE001 - whatever a connector raises, the other lines are printed
+        return line | _failed(Trouble("connector_bug", params={"what": where_in(problem)}), language)
     counts = {"projects": found.projects, "milestones": found.milestones}
     words = catalogue(language)
     return (

@@ -11,7 +11,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 from uuid import uuid5
@@ -102,8 +102,10 @@ class Staged:
     seen: int = 0
     whole: bool = False  # a project was seen whole: `seen` can be compared with other whole pulls
     cursor: str | None = None
+    waits: bool = False  # a row was put aside that time alone may make sound: it has to be told again
     ended: bool = False
     observed_at: int = 0  # epoch seconds
+    zone: tzinfo = UTC  # in whose days a planned instant is a day
 
 
 async def pull_connection(
@@ -117,8 +119,11 @@ async def pull_connection(
     on_news: Callable[[], None] = lambda: None,
     *,
     part: bool = False,
+    zone: tzinfo = UTC,
 ) -> PullOutcome:
     """Pull a source into the store. A source that fails changes nothing.
+
+    `zone` is the company's: many systems keep a planned day as its midnight there, the evening before in UTC.
 
     `before_commit` may raise to stop (a lost lease): then nothing of the pull is written. `on_news` is called
     when the first change comes in, so that what will look at it can be made ready while the pull goes on.
@@ -127,7 +132,7 @@ async def pull_connection(
     for the other projects too; and what is not seen is not taken for gone: it may have moved to one of those.
     """
     known = Known.of(store, source.name)
-    staged = Staged()
+    staged = Staged(zone=zone)
     try:
         async for page in source.pull(request):
             nothing_yet = not staged.changed
@@ -169,6 +174,7 @@ def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> No
         future = _in_future(seen, request.now)
         if future is not None:
             staged.rejected.append(future)
+            staged.waits = True
             staged.changed.pop(seen.milestone_id, None)
             continue
         digest = content_hash(seen)
@@ -296,11 +302,14 @@ def _commit(
 def _cursor(connection: Connection, name: str, staged: Staged, run_id: str, recorded_at: int) -> None:
     if staged.cursor is None:
         return
-    before = connection.execute(sa.select(cursors.c.seen).where(cursors.c.connection == name)).scalar()
+    found = connection.execute(sa.select(cursors.c.value, cursors.c.seen).where(cursors.c.connection == name)).first()
+    before = None if found is None else found.seen
+    old = None if found is None else found.value
     connection.execute(sa.delete(cursors).where(cursors.c.connection == name))
     row = {
         "connection": name,
-        "value": staged.cursor,
+        # A source tells a change once: with the old cursor it tells again what had to wait.
+        "value": old if staged.waits else staged.cursor,
         "seen": staged.seen if staged.whole or before is None else before,
         "run_id": run_id,
         "recorded_at": recorded_at,
@@ -359,7 +368,9 @@ def _write(connection: Connection, name: str, staged: Staged, known: Known, run_
         old = ids.get(vendor_id)
         milestone = next_milestone if old is None else old
         next_milestone += old is None
-        (fresh if old is None else moved).append(_milestone_row(milestone, name, seen, digest, recorded_at))
+        (fresh if old is None else moved).append(
+            _milestone_row(milestone, name, seen, digest, recorded_at, staged.zone)
+        )
         seen_rows.append(
             _observation_row(next_observation, milestone, seen, digest, run_id, staged.observed_at, recorded_at)
         )
@@ -400,8 +411,10 @@ def _epoch(moment: Any) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def _milestone_row(milestone: int, name: str, seen: Observation, digest: str, recorded_at: int) -> tuple[Any, ...]:
-    planned = seen.planned_on or (seen.planned_at.date() if seen.planned_at else None)
+def _milestone_row(
+    milestone: int, name: str, seen: Observation, digest: str, recorded_at: int, zone: tzinfo
+) -> tuple[Any, ...]:
+    planned = seen.planned_on or (seen.planned_at.astimezone(zone).date() if seen.planned_at else None)
     return (
         milestone, name, seen.milestone_id, seen.project_id, seen.project_key, seen.project_name, seen.kind, seen.name,
         name_key(seen.name), seen.url, None if planned is None else day_number(planned), seen.deleted, digest, recorded_at,

@@ -42,7 +42,7 @@ SINK_WIDE = frozenset(
 _ON_THE_LIST = RecordStatus.READY
 _LATER = (RecordStatus.HELD, RecordStatus.AWAITING_APPROVAL)
 #: What a sink with an error of its own raises; it must not take the night down.
-_BUGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, OSError)
+_BUGS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ DOWN_AFTER = 2
 #: More comments than this are not written to one system in a night.
 NIGHT_MAX = 500
 #: What a connector with an error of its own raises; it must not take the night down.
-_BUGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_BUGS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 #: By connection: the stages at which it wants a comment.
 Switched = Mapping[str, frozenset[str]]

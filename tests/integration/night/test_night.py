@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from connectors.http.fields import BadRow
 from connectors.kit.sandbox.world import Fault
 from connectors.store.errors import StoreBusy, StoreError
+from flows import night as night_module
+from flows.steps.pull import PullOutcome
+from models.ports import Source
 from tests.fakes.company import Company, company, invoice
 
 TODAY = date(2026, 11, 20)
@@ -111,6 +116,30 @@ def test_a_source_that_fails_changes_nothing_of_its_contracts_and_the_other_is_p
     firm.world.faults.clear()
     firm.night()
     assert [r[0] for r in firm.records()] == ["C-1", "C-2"]
+
+
+@pytest.mark.parametrize(
+    "problem", [zlib.error("invalid block"), NotImplementedError(), OSError(5, "Input/output error"), BadRow("x")]
+)
+def test_whatever_a_connector_raises_the_others_go_on(
+    firm: Company, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    firm.contract("C-1")
+    firm.contract("C-2", connection="ops", project="OPS", first="M1 ops", second="M2 ops")
+    _done(firm, "M1", date(2026, 11, 18))
+    real = night_module.pull_connection
+
+    async def pull(source: Source, *given: object, **more: object) -> PullOutcome:
+        if source.name == "ops":
+            raise problem
+        return await real(source, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(night_module, "pull_connection", pull)
+    outcome = firm.night()
+    assert (outcome.state, outcome.exit_code) == ("in_part", 3)
+    assert [r[0] for r in firm.records()] == ["C-1"]
+    (failed,) = (f for f in outcome.report.findings if f.code == "SOURCE_FAILED")
+    assert type(problem).__name__ in failed.text("en")
 
 
 def test_a_bulk_change_without_history_waits_for_a_person(firm: Company) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -149,6 +150,29 @@ def test_done_in_the_future_goes_to_quarantine(store: Store) -> None:
     outcome = pull(store, last(one("a", done=True, done_at=NOW + timedelta(hours=1)), one("b")))
     assert (outcome.appended, outcome.rejected) == (1, 1)
     assert rows(store, "SELECT vendor_id, code FROM quarantine") == [("a", "DATE_IN_FUTURE")]
+
+
+def test_what_had_to_wait_is_asked_for_again(store: Store) -> None:
+    """A source tells a change once: its new cursor must not be kept while a row of it waits for its day."""
+    pull(store, last(one("b"), cursor="before"))
+    pull(store, last(one("a", done=True, done_at=NOW + timedelta(hours=30)), one("c"), cursor="told"), day=1)
+    assert rows(store, "SELECT value, recorded_at FROM cursors") == [
+        ("before", int((NOW + timedelta(days=1)).timestamp() * 1e6))
+    ]
+    assert rows(store, "SELECT COUNT(*) FROM milestones") == [(2,)]
+    pull(store, last(one("a", done=True, done_at=NOW + timedelta(hours=30)), cursor="told"), day=2)
+    assert rows(store, "SELECT value FROM cursors") == [("told",)]
+    assert rows(store, "SELECT COUNT(*) FROM quarantine WHERE cleared_at IS NULL") == [(0,)]
+
+
+def test_a_planned_midnight_is_a_day_of_the_companys_zone(store: Store) -> None:
+    midnight = datetime(2026, 12, 30, 16, tzinfo=UTC)  # the 31st in Shanghai
+    pages = [last(one("a", planned_at=midnight), one("b", planned_on=date(2026, 12, 31)))]
+    request = PullRequest((), None, False, NOW)
+    asyncio.run(pull_connection(Scripted(pages), store, request, "run", 1, zone=ZoneInfo("Asia/Shanghai")))  # type: ignore[arg-type]
+    assert rows(store, "SELECT DISTINCT planned_day FROM milestones") == [
+        ((date(2026, 12, 31) - date(1970, 1, 1)).days,)
+    ]
 
 
 def test_done_on_a_day_in_the_future_goes_to_quarantine(store: Store) -> None:
