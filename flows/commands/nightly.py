@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from connectors.errors import SourceError
+from connectors.registry import connector
 from connectors.store import Store
 from connectors.store.errors import StoreError
 from flows import wiring
@@ -21,7 +22,7 @@ from flows.commands.shared import command, day_of, err, moment_of, out, print_fi
 from flows.commands.sinks import check_sinks, counts_text, show_checks
 from flows.environment import prefect_api
 from flows.night import Night, NightOutcome, run_night, where_in
-from flows.settings import Loaded
+from flows.settings import ConnectionSettings, Loaded
 from flows.steps.contracts import read_files
 from flows.steps.pull import stored_milestones
 from models.domain.contracts import Contract
@@ -30,6 +31,7 @@ from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NightReport, RecordStatus
 from models.domain.trouble import Trouble
 from models.domain.words import catalogue, say
+from models.ports import PullRequest, Source
 
 
 @command
@@ -303,7 +305,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     found, findings = read_files(loaded.contract_files(), loaded.root)
     lines = asyncio.run(_check_connections(loaded, _stored_milestones(loaded), language))
     sinks = asyncio.run(check_sinks(loaded, language))
-    failed = [x for x in lines if x["state"] != "ok"]
+    failed = [x for x in lines if x["state"] == "failed"]
     findings += [*_bad_channels(loaded), *_unknown_classes(found, loaded)]
     if as_json:
         print_json(
@@ -327,7 +329,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
         show_checks(sinks, language)
     if failed:
         return 3 if found else 2
-    waits = any(f.severity is Severity.ERROR for f in findings) or any(x["state"] != "ok" for x in sinks)
+    waits = any(f.severity is Severity.ERROR for f in findings) or any(x["state"] != "ok" for x in (*lines, *sinks))
     return 1 if waits else 0
 
 
@@ -373,7 +375,7 @@ def _stored_milestones(loaded: Loaded) -> Mapping[str, int]:
 
 def _milestones(line: Mapping[str, Any], stored: Mapping[str, int], language: str) -> dict[str, Any]:
     """How many milestones there are: what the system told, else what the last pull left, and which of both."""
-    if line["state"] != "ok":
+    if line["state"] == "failed":
         return {}
     told = line["milestones"]
     number = stored.get(line["name"]) if told is None else told
@@ -387,24 +389,45 @@ def _failed(told: Trouble, language: str) -> dict[str, Any]:
 
 
 async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
-    line: dict[str, Any] = {"name": name, "system": loaded.settings.connections[name].system, "state": "ok"}
+    configured = loaded.settings.connections[name]
+    line: dict[str, Any] = {"name": name, "system": configured.system, "state": "ok"}
     try:
-        source = wiring.build_source(name, loaded.settings.connections[name], loaded.root)
+        source = wiring.build_source(name, configured, loaded.root)
         async with source:
             found = await source.check()
+            await _begin_to_pull(source, configured)
     except SourceError as problem:
         return line | _failed(problem.trouble, language)
     except Exception as problem:  # noqa: BLE001 - whatever a connector raises, the other lines are printed
         return line | _failed(Trouble("connector_bug", params={"what": where_in(problem)}), language)
-    counts = {"projects": found.projects, "milestones": found.milestones}
     words = catalogue(language)
-    return (
-        line
-        | counts
-        | {
-            "account": found.account,
-            "rate_left": found.rate_left or "?",
-            "missing": ", ".join(found.missing) or "-",
-            "notes": [words.get(f"source_note.{n}", n) for n in found.notes],
-        }
-    )
+    aside = [say("cli.check_aside", language, n=found.facts["rejected"])] if "rejected" in found.facts else []
+    return line | {
+        "state": "lacking" if found.missing else "ok",
+        "projects": found.projects,
+        "milestones": found.milestones,
+        "account": found.account,
+        "rate_left": found.rate_left or "?",
+        "missing": ", ".join(found.missing) or "-",
+        "notes": [words.get(f"source_note.{n}", n) for n in found.notes] + aside,
+        "facts": dict(found.facts),
+    }
+
+
+async def _begin_to_pull(source: Source, configured: ConnectionSettings) -> None:
+    """What only a pull finds out: projects that are not there, lists that may not be read. Raises SourceError.
+
+    Of a system the first page is asked for; files are read through, where projects of them are named.
+    """
+    projects = () if configured.projects == "all" else tuple(configured.projects)
+    online = connector(configured.system).reads == "api"
+    if not (online or projects):
+        return
+    pages = source.pull(PullRequest(projects, None, full=True, now=wiring.utc_now()))
+    try:
+        async for _ in pages:
+            if online:
+                return
+    finally:
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()

@@ -12,7 +12,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from connectors.kit.sandbox.world import Fault
+from flows.cli import app
+from models.domain.observations import Page
+from models.ports import PullRequest, Reachability
 from tests.fakes.commands import run_command
 from tests.fakes.company import company
 
@@ -148,6 +153,51 @@ def test_check_tells_each_connection_in_one_line(firm) -> None:
     for language, words in (("en", "{n} milestones at the last pull"), ("zh-CN", "上次拉取时里程碑 {n} 个")):
         shown = huikuan("check", cwd=firm.folder, language=language).stdout
         assert all(words.format(n=n) in shown for n in stored.values())
+
+
+def test_check_finds_what_only_a_pull_would(firm) -> None:
+    """A configured project that is not there; milestones that the account may not read; rows nobody can trust."""
+    config = firm.folder / "huikuan.toml"
+    asked = config.read_text()
+    config.write_text(asked.replace('projects = ["OPS"]', 'projects = ["NOPE"]'))
+    lines = _connection_lines(firm)
+    assert {n: c["state"] for n, c in lines.items()} == {"rd": "ok", "ops": "failed"}
+    assert "OPS" in lines["ops"]["advice"]
+    config.write_text(asked)
+    firm.world.faults.append(Fault("/mission/", "status", times=10_000, status=403))
+    assert {n: c["state"] for n, c in _connection_lines(firm).items()} == {"rd": "ok", "ops": "failed"}
+    firm.world.faults.clear()
+    (firm.folder / "plan.csv").write_text("id,name,state,date\n1,A,done,2026-11-01\n2,B,maybe,\n")
+    config.write_text(
+        asked + '\n[connections.plan]\nsystem = "table"\npath = ["plan.csv"]\nid_field = "id"\nname_field = "name"\n'
+        'done_field = "state"\ndone_values = ["done"]\nopen_values = ["open"]\ndate_field = "date"\n'
+    )
+    assert "put aside, since they cannot be trusted: 1" in huikuan("check", cwd=firm.folder).stdout
+
+
+def test_check_says_when_a_permission_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lacking:
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *exc: object) -> None: ...
+
+        async def check(self) -> Reachability:
+            return Reachability("robot", 2, 5, "99", ("read_api",))
+
+        async def pull(self, request: PullRequest):
+            del request
+            yield Page((), last=True)
+
+    (tmp_path / "huikuan.toml").write_text(
+        '[connections.code]\nsystem = "gitlab"\nbase_url = "https://gitlab.example"\ntoken = {env = "T"}\n'
+    )
+    monkeypatch.setenv("T", "x")
+    monkeypatch.setattr("flows.wiring.build_source", lambda *_given: Lacking())
+    told = CliRunner().invoke(app, ["check", "--config", str(tmp_path / "huikuan.toml")])
+    assert told.exit_code == 1
+    assert "LACKS" in told.stdout
+    assert "read_api" in told.stdout
 
 
 def test_record_hold_approve_release(firm) -> None:
