@@ -322,7 +322,7 @@ def _close(night: Night, state: str, posted: post.Posted, evaluated: int, found:
 
 async def _contracts(night: Night) -> contracts.ContractsRead:
     night.say("contracts")
-    return contracts.load_contracts(night.store, night.contract_files, night.root, night.recorded_at)
+    return contracts.load_contracts(night.store, night.contract_files, night.root, night.recorded_at, full=night.full)
 
 
 async def _pull_all(night: Night, prolong: Callable[[Any], None]) -> list[PullOutcome]:

@@ -255,11 +255,12 @@ def check_schema(store: Store) -> None:
 
 def _refuse_strangers(store: Store) -> str | None:
     """The schema version, one of ours or None. Raises for one of the future, and for another program's tables."""
+    with store.read() as connection:  # first: an upgrade that ends meanwhile brings both at once
+        tables = metadata.tables.keys() & set(sa.inspect(connection).get_table_names())
     current = schema_version(store)
     if current is None:
-        with store.read() as connection:
-            if metadata.tables.keys() & set(sa.inspect(connection).get_table_names()):
-                raise StoreError(code="FOREIGN")
+        if tables:
+            raise StoreError(code="FOREIGN")
         return None
     if current in known_versions():
         return current

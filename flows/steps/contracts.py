@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
-from uuid import uuid5
 
 import orjson
 import sqlalchemy as sa
@@ -19,14 +19,14 @@ from sqlalchemy.engine import Connection
 
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
+from flows.steps.contract_history import refused_edits, write_openings
 from flows.steps.evaluation.columns import day_number
 from flows.steps.evaluation.compile import RULE_VERSION, CompileError, compile_contract
 from models.domain import contracts as m
 from models.domain.contract_checks import contract_warnings, duplicate_contracts
 from models.domain.findings import Finding, Place, Severity
-from models.domain.ready import NAMESPACE
 from models.records.contract_file import load_contract_bytes, load_contract_text, long_form
-from models.tables import bindings, contract_files, contract_versions, contracts, invoices, receipts, terms
+from models.tables import bindings, contract_files, contract_versions, contracts, terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +56,60 @@ def _shown(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
-def load_contracts(store: Store, paths: Sequence[Path], root: Path, recorded_at: int) -> ContractsRead:
-    """Bring the store's contracts up to the files."""
+def load_contracts(
+    store: Store, paths: Sequence[Path], root: Path, recorded_at: int, *, full: bool = False
+) -> ContractsRead:
+    """Bring the store's contracts up to the files; with `full`, of files that did not change too."""
     with store.read() as connection:
         known = {r[0]: r[1:] for r in fetch(connection, "SELECT path, sha256, numbers, findings FROM contract_files")}
-    changed: list[tuple[str, str, list[m.Contract], list[Finding]]] = []
+        full = full or _older_rules(connection)
+    changed: list[_Read] = []
     numbers: dict[str, list[str]] = {}
     findings: list[Finding] = []
     for path in paths:
         name, data = _shown(path, root), path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        if name in known and known[name][0] == digest:
+        if not full and name in known and known[name][0] == digest:
             numbers[name] = orjson.loads(known[name][1])
             findings += [_finding(f) for f in orjson.loads(known[name][2])]
             continue
         loaded = load_contract_bytes(data, name)
         warnings = [w for c in loaded.contracts for w in contract_warnings(c)]
-        changed.append((name, digest, list(loaded.contracts), [*loaded.findings, *warnings]))
+        changed.append(_Read(name, digest, list(loaded.contracts), [*loaded.findings, *warnings]))
         numbers[name] = [c.number for c in loaded.contracts]
     doubled = _doubled(numbers)
-    findings += [f for _, _, _, own in changed for f in own] + doubled
-    refused = {f.place.contract for f in doubled}
+    findings += [f for read in changed for f in read.findings] + doubled
+    refused = {str(f.place.contract) for f in doubled}
     with store.begin() as connection:
-        saved, failed = _save(
-            connection, [c for _, _, cs, _ in changed for c in cs if c.number not in refused], recorded_at
-        )
+        found = [c for read in changed for c in read.contracts if c.number not in refused]
+        saved, failed = _save(connection, found, recorded_at)
         findings += failed
-        _remember(connection, changed, numbers, set(known), recorded_at)
+        refused |= {str(f.place.contract) for f in failed}
+        _remember(connection, changed, numbers, set(known), refused, recorded_at)
         findings += _retire(connection, numbers, findings)
     return ContractsRead(len(paths), len(changed), saved, tuple(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read: what stands in it, and what is wrong with it."""
+
+    name: str
+    digest: str
+    contracts: list[m.Contract]
+    findings: list[Finding]
+
+
+def _older_rules(connection: Connection) -> bool:
+    """Is a contract in force compiled by the rules of another version of this program?"""
+    return bool(
+        fetch(
+            connection,
+            "SELECT 1 FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
+            "WHERE c.active AND v.rule_version <> :rule LIMIT 1",
+            {"rule": RULE_VERSION},
+        )
+    )
 
 
 def _doubled(numbers: dict[str, list[str]]) -> list[Finding]:
@@ -105,20 +130,32 @@ def _doubled(numbers: dict[str, list[str]]) -> list[Finding]:
 
 
 def _remember(
-    connection: Connection, changed: Sequence[Any], numbers: dict[str, list[str]], known: set[str], recorded_at: int
+    connection: Connection,
+    changed: Sequence[_Read],
+    numbers: dict[str, list[str]],
+    known: set[str],
+    refused: set[str],
+    recorded_at: int,
 ) -> None:
-    gone = [n for n in known if n not in numbers] + [name for name, *_ in changed]
+    """What was read, so that it need not be read again.
+
+    A contract may be refused for what stands elsewhere (another file, the ledgers): a file that holds its number is
+    read again every night, changed or not, until it is taken.
+    """
+    again = {name for name, own in numbers.items() if not refused.isdisjoint(own)}
+    gone = [n for n in known if n not in numbers or n in again] + [read.name for read in changed]
     for name in gone:
         connection.execute(sa.delete(contract_files).where(contract_files.c.path == name))
     rows = [
         (
-            name,
-            digest,
-            orjson.dumps(numbers[name]).decode(),
-            orjson.dumps([_plain(f) for f in findings]).decode(),
+            read.name,
+            read.digest,
+            orjson.dumps(numbers[read.name]).decode(),
+            orjson.dumps([_plain(f) for f in read.findings]).decode(),
             recorded_at,
         )
-        for name, digest, _, findings in changed
+        for read in changed
+        if read.name not in again
     ]
     bulk_insert(connection, contract_files, ("path", "sha256", "numbers", "findings", "recorded_at"), rows)
 
@@ -139,6 +176,8 @@ def _retire(connection: Connection, numbers: dict[str, list[str]], findings: Ite
     here = {n for own in numbers.values() for n in own} | {f.place.contract for f in findings if f.place.contract}
     unreadable = {f.place.file for f in findings if f.severity is Severity.ERROR and not f.place.contract}
     active = fetch(connection, "SELECT id, number, file FROM contracts WHERE active")
+    if active and not numbers:  # a folder that is not mounted looks like this
+        return [Finding("CONTRACT_FILES_GONE", Severity.ERROR, Place(), {"contracts": len(active)})]
     out = []
     for contract_id, number, file in active:
         if number not in here and file not in unreadable:
@@ -155,17 +194,26 @@ def _retire(connection: Connection, numbers: dict[str, list[str]], findings: Ite
 def _save(connection: Connection, found: Sequence[m.Contract], recorded_at: int) -> tuple[int, list[Finding]]:
     """Save contracts with new content. Returns how many, and those the columns cannot carry."""
     known = {
-        number: (contract_id, digest, rule, active)
-        for contract_id, number, active, digest, rule in fetch(
+        number: (contract_id, digest, rule, active, file)
+        for contract_id, number, active, file, digest, rule in fetch(
             connection,
-            "SELECT c.id, c.number, c.active, v.content_hash, v.rule_version FROM contracts c "
+            "SELECT c.id, c.number, c.active, c.file, v.content_hash, v.rule_version FROM contracts c "
             "LEFT JOIN contract_versions v ON v.id = c.version_id",
         )
     }
-    fresh, failed = [], []
+    moved = [
+        {"id": known[c.number][0], "file": c.file} for c in found if c.number in known and known[c.number][4] != c.file
+    ]
+    if moved:
+        connection.execute(sa.text("UPDATE contracts SET file = :file WHERE id = :id"), moved)
+    edited = [c for c in found if c.number in known and known[c.number][1] != c.content_hash]
+    failed = refused_edits(connection, edited)
+    refused = {f.place.contract for f in failed}
+    fresh = []
     for contract in found:
         old = known.get(contract.number)
-        if old and old[1] == contract.content_hash and old[2] == RULE_VERSION and old[3]:
+        same = old is not None and old[1] == contract.content_hash and old[2] == RULE_VERSION and old[3]
+        if same or contract.number in refused:
             continue
         try:
             fresh.append((contract, old[0] if old else None, compile_contract(contract).to_bytes()))
@@ -222,7 +270,8 @@ def _write(connection: Connection, fresh: Sequence[tuple[m.Contract, int | None,
     _write_versions(connection, versions)
     _write_terms(connection, [(c, i) for (c, _, _), i in zip(fresh, ids, strict=True)])
     _write_bindings(connection, [(c, i) for (c, _, _), i in zip(fresh, ids, strict=True)], recorded_at)
-    _write_openings(connection, [(c, i) for (c, _, _), i in zip(fresh, ids, strict=True)], recorded_at)
+    known_before = {i for _, i, _ in fresh if i is not None}
+    write_openings(connection, [(c, i) for (c, _, _), i in zip(fresh, ids, strict=True)], known_before, recorded_at)
 
 
 def _write_versions(connection: Connection, versions: list[tuple[Any, ...]]) -> None:
@@ -239,13 +288,19 @@ def _write_versions(connection: Connection, versions: list[tuple[Any, ...]]) -> 
     )
 
 
+#: Before the place of a term that the current version no longer has.
+LEFT_THE_CONTRACT = 1_000_000
+
+
 def _write_terms(connection: Connection, saved: Sequence[tuple[m.Contract, int]]) -> None:
-    """Terms keep their identity over versions; only name and place change."""
+    """Terms keep their identity over versions; only name and place change. Those that left come after the others."""
+    connection.execute(
+        sa.text("UPDATE terms SET position = :gone + id WHERE contract_id = :c"),
+        [{"c": i, "gone": LEFT_THE_CONTRACT} for _, i in saved],
+    )
     rows = [(i, t.id, t.name, n) for c, i in saved for n, t in enumerate(c.terms)]
     bulk_insert(connection, terms, ("contract_id", "code", "name", "position"), rows, ignore=True)
-    change = sa.text(
-        "UPDATE terms SET name = :name, position = :place WHERE contract_id = :c AND code = :code AND (name <> :name OR position <> :place)"
-    )
+    change = sa.text("UPDATE terms SET name = :name, position = :place WHERE contract_id = :c AND code = :code")
     connection.execute(change, [{"c": i, "code": code, "name": name, "place": n} for i, code, name, n in rows])
 
 
@@ -283,7 +338,7 @@ def _binding_rows(contract: m.Contract) -> Iterable[dict[str, Any]]:
             case m.MilestoneBinding():
                 yield row | _located(binding) | {"kind": "milestone", "accepted": binding.state == "accepted"}
             case m.ProgressBinding(at_least=at_least):
-                bound = None if at_least is None else int(at_least * 10_000)
+                bound = None if at_least is None else ceil(at_least * 10_000)  # never below what is demanded
                 yield row | _located(binding) | {"kind": "progress", "threshold_bp": bound}
             case m.DateBinding(on):
                 yield row | {"kind": "date", "day": day_number(on)}
@@ -307,37 +362,6 @@ def _located(binding: m.MilestoneBinding | m.ProgressBinding) -> dict[str, Any]:
         "name": binding.name,
         "min_grade": grade,
     }
-
-
-def _write_openings(connection: Connection, saved: Sequence[tuple[m.Contract, int]], recorded_at: int) -> None:
-    """What was invoiced and paid before the contract came to us, as facts like any other."""
-    term_ids = {}
-    if any(c.opening for c, _ in saved):
-        term_ids = {(c, code): t for t, c, code in fetch(connection, "SELECT id, contract_id, code FROM terms")}
-    billed, paid = [], []
-    for contract, contract_id in saved:
-        for opening in contract.opening:
-            term = term_ids[contract_id, opening.term]
-            day = 0 if opening.invoiced_on is None else day_number(opening.invoiced_on)
-            key = str(uuid5(NAMESPACE, f"opening\x1f{contract.number}\x1f{opening.term}"))
-            billed.append((key, contract_id, term, "opening", day, day, opening.invoiced, recorded_at))
-            if opening.paid:
-                paid_day = day if opening.paid_on is None else day_number(opening.paid_on)
-                paid.append((key, contract_id, term, paid_day, opening.paid, "opening", recorded_at))
-    bulk_insert(
-        connection,
-        invoices,
-        ("key", "contract_id", "term_id", "number", "issued_day", "received_day", "gross", "recorded_at"),
-        billed,
-        ignore=True,
-    )
-    bulk_insert(
-        connection,
-        receipts,
-        ("key", "contract_id", "term_id", "day", "gross", "method", "recorded_at"),
-        paid,
-        ignore=True,
-    )
 
 
 def stored_contract(connection: Connection, number: str) -> m.Contract | None:

@@ -34,6 +34,7 @@ from models.domain.ready import NAMESPACE, record_id
 class Live:
     """A ready record that has not been withdrawn."""
 
+    contract_id: int
     record_id: str
     occurrence: int
     gross: int
@@ -69,7 +70,7 @@ class Withdrawal:
     record_id: str
     contract_id: int
     day: int
-    reason: str  # condition, amount, date
+    reason: str  # condition, amount, date, term_removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Ledger:
     open_exceptions: Mapping[tuple[int, int | None, str], str]  # (contract, term, code) -> id
     exceptions_ever: Mapping[tuple[int, int | None, str], int]
     hashes: Mapping[int, str]  # by contract id: the current decision
+    billed: frozenset[int] = frozenset()  # terms with an invoice that was not cancelled
 
 
 def read_ledger(connection: Connection, ids: Sequence[int]) -> Ledger:
@@ -124,14 +126,14 @@ def read_ledger(connection: Connection, ids: Sequence[int]) -> Ledger:
     table = wanted_ids(connection, ids)
     live: dict[int, Live] = {}
     occurrences: dict[int, int] = {}
-    for term, key, n, gross, net, tax, day, withdrawn in fetch(
+    for term, contract, key, n, gross, net, tax, day, withdrawn in fetch(
         connection,
-        "SELECT r.term_id, r.record_id, r.occurrence, r.gross, r.net, r.tax, r.ready_day, x.record_id FROM ready_records r "
+        "SELECT r.term_id, r.contract_id, r.record_id, r.occurrence, r.gross, r.net, r.tax, r.ready_day, x.record_id FROM ready_records r "
         f"JOIN {table} w ON w.id = r.contract_id LEFT JOIN withdrawals x ON x.record_id = r.record_id",
     ):
         occurrences[term] = max(n, occurrences.get(term, 0))
         if withdrawn is None:
-            live[term] = Live(key, n, gross, net, tax, day)
+            live[term] = Live(contract, key, n, gross, net, tax, day)
     open_: dict[tuple[int, int | None, str], str] = {}
     ever: dict[tuple[int, int | None, str], int] = {}
     for key, contract, term, code, closed in fetch(
@@ -147,7 +149,11 @@ def read_ledger(connection: Connection, ids: Sequence[int]) -> Ledger:
             connection, f"SELECT s.contract_id, s.content_hash FROM standing s JOIN {table} w ON w.id = s.contract_id"
         )
     )
-    return Ledger(live, occurrences, open_, ever, hashes)
+    billed = fetch(
+        connection,
+        f"SELECT DISTINCT i.term_id FROM invoices i JOIN {table} w ON w.id = i.contract_id WHERE i.cancelled_day IS NULL",
+    )
+    return Ledger(live, occurrences, open_, ever, hashes, frozenset(t for (t,) in billed))
 
 
 def judge(
@@ -183,6 +189,7 @@ def decide(connection: Connection, matched: Matched, ledger: Ledger, as_of: int)
         elif live is not None and status[index] == NOT_READY:
             fallen.append((index, live, "condition"))
     _withdraw(matched, fallen, plan, as_of)
+    _drop(matched, ledger, plan, as_of)
     evidence = _evidence(connection, matched, [i for i, _ in fresh])
     for index, occurrence in fresh:
         head = matched.heads[owner[index]]
@@ -233,6 +240,14 @@ def _withdraw(matched: Matched, fallen: Sequence[tuple[int, Live, str]], plan: P
     for index, live, reason in fallen:
         head = matched.heads[int(matched.batch.term_contract()[index])]
         plan.withdrawals.append(Withdrawal(live.record_id, head.id, stopped.get(index, as_of), reason))
+
+
+def _drop(matched: Matched, ledger: Ledger, plan: Plan, as_of: int) -> None:
+    """A term that left the contract takes its record with it; one that was invoiced cannot leave (`refused_edits`)."""
+    current = set(matched.term_ids)
+    for term, live in ledger.live.items():
+        if term not in current and term not in ledger.billed:
+            plan.withdrawals.append(Withdrawal(live.record_id, live.contract_id, as_of, "term_removed"))
 
 
 # --- evidence ----------------------------------------------------------------------------------------
@@ -315,9 +330,10 @@ def _slot_leaf(
     name = leaf_name(matched.batch.slot_names[contract][slot - int(matched.batch.slot_at[contract])])
     source = matched.sources.get(slot)
     leaf = _plain(name, day, "contract", source.kind if source else "recorded")
-    recorded = matched.records.get((matched.heads[contract].id, name))
+    said = matched.records.get((matched.heads[contract].id, name), ())
+    recorded = next((r for r in reversed(said) if r.holds and r.day == day), None)
     if recorded is not None:
-        leaf |= {"by": recorded[0], "source": recorded[1], "provenance": "recorded"}
+        leaf |= {"by": recorded.by, "source": recorded.source, "provenance": "recorded"}
     elif source is not None and source.milestone_id is not None:
         leaf["source"] = source.connection
         for by, provenance, grade, url, _ in proofs.get(source.milestone_id, [])[-1:]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,8 @@ SLACK = 120_000_000
 _TOUCHED = """
 SELECT c.id FROM contracts c LEFT JOIN standing s ON s.contract_id = c.id
 WHERE c.active AND (s.contract_id IS NULL OR s.version_id <> c.version_id OR s.next_look <= :as_of OR s.as_of > :as_of)
-UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id
+UNION SELECT c.id FROM contracts c WHERE c.active AND c.id IN (
+SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id
   JOIN milestones m ON m.id = b.milestone_id WHERE m.changed_at > s.evaluated_at
 UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id WHERE b.recorded_at > s.evaluated_at
 UNION SELECT f.contract_id FROM facts f JOIN standing s ON s.contract_id = f.contract_id WHERE f.recorded_at >= s.evaluated_at - :slack
@@ -44,7 +46,7 @@ UNION SELECT i.contract_id FROM invoices i JOIN standing s ON s.contract_id = i.
 UNION SELECT r.contract_id FROM receipts r JOIN standing s ON s.contract_id = r.contract_id WHERE r.recorded_at >= s.evaluated_at - :slack
 UNION SELECT k.contract_id FROM credits k JOIN standing s ON s.contract_id = k.contract_id WHERE k.recorded_at >= s.evaluated_at - :slack
 UNION SELECT v.contract_id FROM interventions v JOIN standing s ON s.contract_id = v.contract_id WHERE v.recorded_at >= s.evaluated_at - :slack
-"""
+)"""
 
 
 def touched(connection: Connection, as_of: int) -> list[int]:
@@ -95,6 +97,15 @@ class Proof:
     url: str | None
 
 
+class Recorded(NamedTuple):
+    """What a person said of an event: from which day it holds, or does not."""
+
+    day: int
+    holds: bool
+    by: str
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class Matched:
     """A chunk of contracts with its facts and its evaluation."""
@@ -108,7 +119,7 @@ class Matched:
     calendars: Calendars
     out: Evaluation
     sources: Mapping[int, Source]  # by slot
-    records: Mapping[tuple[int, str], tuple[Any, ...]]  # (contract id, event) -> (by, source) of recorded facts
+    records: Mapping[tuple[int, str], Sequence[Recorded]]  # (contract id, event) -> what people recorded of it
 
 
 def match(
@@ -165,7 +176,7 @@ class _Loader:
         self.value: list[np.ndarray] = []
         self.stated: list[tuple[int, int, bool]] = []  # by the contract: (slot, day, holds)
 
-    def facts(self, term_ids: Sequence[int]) -> tuple[Facts, dict[int, Source], dict[tuple[int, str], tuple[Any, ...]]]:
+    def facts(self, term_ids: Sequence[int]) -> tuple[Facts, dict[int, Source], dict[tuple[int, str], list[Recorded]]]:
         """All facts of the chunk."""
         sources = self._bindings()
         records = self._recorded()
@@ -227,7 +238,7 @@ class _Loader:
             what = PERCENT if kind == "progress" else ACCEPTED if accepted else DONE
             bound = threshold if threshold is not None else 10_000
             if name.startswith("p:"):
-                bound = int(Fraction(name.split(":", 2)[1]) * 10_000)
+                bound = ceil(Fraction(name.split(":", 2)[1]) * 10_000)  # never below what is demanded
             wanted.append((slot, milestone, what, bound, grade or 0))
             if planned is not None:
                 self.planned[slot] = planned
@@ -281,7 +292,7 @@ class _Loader:
 
     # --- what people recorded ---
 
-    def _recorded(self) -> dict[tuple[int, str], tuple[Any, ...]]:
+    def _recorded(self) -> dict[tuple[int, str], list[Recorded]]:
         """Events by hand, documents and sign-offs; a fact names an event, or a document or role bound to one."""
         rows = fetch(
             self.connection,
@@ -289,7 +300,7 @@ class _Loader:
             f"JOIN {self.table} w ON w.id = f.contract_id WHERE f.recorded_at <= :known ORDER BY f.id",
             {"known": self.known_at},
         )
-        found: dict[tuple[int, str], tuple[Any, ...]] = {}
+        found: dict[tuple[int, str], list[Recorded]] = {}
         slots: dict[tuple[int, str], int] = {}
         if rows:
             for position, names in enumerate(self.batch.slot_names):
@@ -300,8 +311,9 @@ class _Loader:
             target = slots.get((position, event))
             if target is not None:
                 zone = self.batch.timezones[int(self.batch.timezone[position])]
-                self._add([target], [day if at < 0 else int(local_days(np.array([at]), zone)[0])], [bool(value)])
-                found[contract, event] = (by, source)
+                local = day if at < 0 else int(local_days(np.array([at]), zone)[0])
+                self._add([target], [local], [bool(value)])
+                found.setdefault((contract, event), []).append(Recorded(local, bool(value), by, source))
         return found
 
     # --- claims ---

@@ -35,7 +35,7 @@ from models.domain import conditions as c
 from models.domain import contracts as m
 
 #: Part of every decision: another number evaluates everything again.
-RULE_VERSION = 1
+RULE_VERSION = 2
 _PREFIX = struct.Struct("<6I")
 
 
