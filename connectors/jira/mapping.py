@@ -116,6 +116,7 @@ def issue(
         done=done,
         accepted=done and status in states.accepted,
         accepted_at=taken[0].at if taken else None,
+        accepted_by=taken[0].by if taken else None,
         percent_bp=percent,
         done_at=at,
         done_by=reached[0].by if reached else None,

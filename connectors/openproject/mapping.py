@@ -92,6 +92,7 @@ def work_package(connection: str, row: Row, project: Project, states: States, pa
         done=done,
         accepted=accepted,
         accepted_at=taken.at if taken else None,
+        accepted_by=taken.by if taken else None,
         percent_bp=percent,
         done_at=_done_at(reached, row) if done else None,
         done_by=reached.by if reached else None,

@@ -72,6 +72,7 @@ class _Done:
     date: Provenance = Provenance.ABSENT
     proven: bool = False
     accepted_at: datetime | None = None
+    accepted_by: str | None = None
 
 
 _ABSENT = Provenance.ABSENT  # looked up once: a member of an Enum costs as much as three fields of a row
@@ -151,6 +152,7 @@ class Items:
             done=True,
             accepted=review is not None or state.accepted,
             accepted_at=review.at if review else how.accepted_at,
+            accepted_by=review.by if review else how.accepted_by,
             done_at=how.at,
             done_by=by,
             grade=_grade(how, review),
@@ -191,13 +193,14 @@ def _done(
         return _Done(completed or updated, None, date)
     first = run[0]
     agrees = completed is not None and abs(completed - first.at) <= SAME_MOMENT
-    signed = [c.at for c, to in zip(changes, steps, strict=True) if c in run and meaning.is_accepted(to)]
+    signed = [c for c, to in zip(changes, steps, strict=True) if c in run and meaning.is_accepted(to)]
     return _Done(
         completed if agrees else first.at,
         first.by,
         Provenance.NATIVE if agrees else Provenance.HISTORY,
         proven=True,
-        accepted_at=signed[0] if signed and signed[0] != first.at else None,
+        accepted_at=signed[0].at if signed and signed[0].at != first.at else None,
+        accepted_by=signed[0].by if signed else None,
     )
 
 

@@ -86,7 +86,7 @@ def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Ch
         done = (change.value, change.when, done[2] if change.value else change.when)
     accepted = (current.accepted, current.accepted_when, current.accepted_ended)
     out = missed + list(_flips(DONE, done, seen, observed_at, holds=holds))
-    signed = seen if seen.accepted_at is None else seen._replace(done_at=seen.accepted_at, done_on=None)
+    signed = seen if seen.accepted_at is None else _signed(seen)
     out += _flips(ACCEPTED, accepted, signed, observed_at, holds=holds and seen.accepted)
     percent = seen.percent_bp if not seen.deleted else None if current.percent is None else 0
     if percent is not None and percent != current.percent:
@@ -103,6 +103,12 @@ def changes_of(current: Current, seen: Observation, observed_at: int) -> list[Ch
             )
         )
     return out
+
+
+def _signed(seen: Observation) -> Observation:
+    """The observation as one of the acceptance: its date, and its person, who need not be the one who did the work."""
+    same = seen.accepted_at == seen.done_at
+    return seen._replace(done_at=seen.accepted_at, done_on=None, done_by=seen.done_by if same else seen.accepted_by)
 
 
 def _flips(

@@ -336,7 +336,8 @@ def _slot_leaf(
         leaf |= {"by": recorded.by, "source": recorded.source, "provenance": "recorded"}
     elif source is not None and source.milestone_id is not None:
         leaf["source"] = source.connection
-        for by, provenance, grade, url, _ in proofs.get(source.milestone_id, [])[-1:]:
+        own = [p for p in proofs.get(source.milestone_id, []) if p[4] == source.what]
+        for by, provenance, grade, url, _ in own[-1:]:
             leaf |= {"by": by, "provenance": provenance, "grade": grade, "url": url}
     return leaf
 

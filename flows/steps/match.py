@@ -84,6 +84,7 @@ class Source:
     kind: str
     connection: str | None
     milestone_id: int | None
+    what: int = DONE  # which of the milestone's changes fill it
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,8 @@ class _Loader:
         _, _, kind, source, milestone, accepted, threshold, grade, day, until, amount, planned = row
         if (kind == "guarantee") != name.startswith("g:"):
             return
-        sources[slot] = Source(kind, source, milestone)
+        what = PERCENT if kind == "progress" else ACCEPTED if accepted else DONE
+        sources[slot] = Source(kind, source, milestone, what)
         if kind == "guarantee":
             if day is not None and amount >= int(name.split(":", 2)[1]):
                 self.stated.append((slot, day, True))
@@ -235,7 +237,6 @@ class _Loader:
             self.stated.append((slot, day, True))
             self.planned[slot] = day
         elif milestone is not None:
-            what = PERCENT if kind == "progress" else ACCEPTED if accepted else DONE
             bound = threshold if threshold is not None else 10_000
             if name.startswith("p:"):
                 bound = ceil(Fraction(name.split(":", 2)[1]) * 10_000)  # never below what is demanded

@@ -201,7 +201,7 @@ def _in_future(seen: Observation, now: datetime) -> Rejected | None:
 
 def storable(seen: Observation) -> Observation:
     """The observation with a mark for what no database takes in a text: U+0000 and halves of surrogate pairs."""
-    whole = f"{seen.project_id}{seen.project_key}{seen.project_name}{seen.milestone_id}{seen.kind}{seen.name}{seen.state}{seen.done_by}{seen.url}"
+    whole = f"{seen.project_id}{seen.project_key}{seen.project_name}{seen.milestone_id}{seen.kind}{seen.name}{seen.state}{seen.done_by}{seen.accepted_by}{seen.url}"
     if seen.history:
         whole += "".join(t for s in seen.history for t in (s.by, s.state) if t)
     if (whole.isascii() and "\0" not in whole) or _plain(whole) == whole:
@@ -211,7 +211,18 @@ def storable(seen: Observation) -> Observation:
     return seen._replace(history=history, **clean)
 
 
-_TEXTS = ("project_id", "project_key", "project_name", "milestone_id", "kind", "name", "state", "done_by", "url")
+_TEXTS = (
+    "project_id",
+    "project_key",
+    "project_name",
+    "milestone_id",
+    "kind",
+    "name",
+    "state",
+    "done_by",
+    "accepted_by",
+    "url",
+)
 
 
 def _plain(text: str) -> str:
@@ -248,6 +259,7 @@ def content_hash(seen: Observation) -> str:
         None if seen.date_provenance is _FIRST_OBSERVED else seen.done_at,
         seen.done_on, seen.done_by, seen.planned_at, seen.planned_on,
         seen.deleted, seen.archived, seen.url, seen.grade, seen.unproven, len(seen.history), seen.accepted_at,
+        *((seen.accepted_by,) if seen.accepted_by else ()),
     )  # fmt: skip
     return hashlib.blake2b(orjson.dumps(proof), digest_size=16).hexdigest()
 

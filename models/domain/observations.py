@@ -72,6 +72,7 @@ class Observation(NamedTuple):
     history: tuple[StateChange, ...] = ()
     unproven: bool = False  # done, but the vendor's history does not show it: a person must look
     extra: Mapping[str, object] = _NOTHING  # unknown fields: kept and reported
+    accepted_by: str | None = None  # who accepted it, where `accepted_at` differs from `done_at`
 
 
 @dataclass(frozen=True, slots=True)

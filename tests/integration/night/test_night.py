@@ -308,3 +308,16 @@ def test_the_checks_look_at_both_doors(firm: Company) -> None:
     docs = firm.folder / "out" / "data-docs"
     assert {p.name for p in docs.iterdir()} >= {"index.html", "in-rd.html", "out.html"}
     assert outcome.report.findings == ()
+
+
+def test_the_evidence_of_an_acceptance_names_who_accepted(tmp_path: Path) -> None:
+    with company(tmp_path, rd='accepted_states = ["已验收"]') as firm:
+        text = firm.folder / "contracts" / "C-1.yaml"
+        firm.contract("C-1")
+        text.write_text(text.read_text("utf-8").replace("name: M1}", "name: M1, state: accepted}"), encoding="utf-8")
+        milestone = firm.world.find("M1")
+        firm.world.move(milestone, "已完成", firm.at(date(2026, 11, 16)), "Li")
+        firm.world.move(milestone, "已验收", firm.at(date(2026, 11, 18)), "Wang")
+        firm.night()
+        (line,) = firm.board().ready
+        assert [(e.event, e.on, e.by) for e in line.evidence] == [("first", date(2026, 11, 18), "Wang")]
