@@ -368,7 +368,8 @@ class _Loader:
             for t, day, maturity, gross in fetch(
                 self.connection,
                 f"SELECT r.term_id, r.day, r.maturity_day, r.gross FROM receipts r JOIN {self.table} w ON w.id = r.contract_id "
-                "WHERE r.recorded_at <= :known",
+                f"WHERE r.recorded_at <= :known AND NOT (r.reverses IS NOT NULL AND r.method IN {_NEVER_WAS}) AND NOT EXISTS "
+                f"(SELECT 1 FROM receipts x WHERE x.reverses = r.id AND x.method IN {_NEVER_WAS} AND x.recorded_at <= :known)",
                 {"known": self.known_at},
             )
             if t in index
@@ -378,6 +379,10 @@ class _Loader:
             claims.invoiced, claims.received, claims.amount, claims.has_frozen, claims.frozen_legal, claims.frozen_known,
             table[:, 0], table[:, 1].astype(np.int32), table[:, 2], claims.waived,
         )  # fmt: skip
+
+
+#: Reversals that say the money never came; others take it back from their day on.
+_NEVER_WAS = "('undone', 'opening')"
 
 
 def _event_of(slot: str) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from connectors.calendars import calendar_specs
 from connectors.store.bulk import bulk_insert, fetch
 from flows.night import NightOutcome
 from flows.steps.evaluation.columns import day_number
-from models.tables import facts
+from flows.steps.match import match
+from models.tables import facts, receipts
 from tests.fakes.company import Company, company, invoice
 
 TODAY = date(2026, 11, 20)
@@ -200,3 +202,19 @@ def test_the_evidence_names_who_recorded_only_for_the_day_he_recorded(
     _night(firm, 15)
     (line,) = (r for r in firm.board().ready if r.term == "T3")
     assert [(e.event, e.by) for e in line.evidence] == [("u", person)]
+
+
+def test_a_booking_that_was_undone_never_was(firm: Company) -> None:
+    invoice(firm.store, "F-1", "T1", date(2026, 1, 6))
+    came, wrong = day_number(date(2026, 1, 19)), day_number(date(2026, 5, 19))
+    columns = ("key", "contract_id", "term_id", "day", "gross", "method", "reverses", "recorded_at")
+    with firm.store.begin() as connection:
+        owner, term = fetch(connection, "SELECT contract_id, id FROM terms WHERE code = 'T1'")[0]
+        bulk_insert(connection, receipts, columns, [("a", owner, term, wrong, 30000, "exact", None, 1)])
+        (first,) = fetch(connection, "SELECT id FROM receipts")[0]
+        bulk_insert(connection, receipts, columns, [("b", owner, term, wrong, -30000, "undone", first, 2)])
+        bulk_insert(connection, receipts, columns, [("c", owner, term, came, 30000, "exact", None, 3)])
+    with firm.store.read() as connection:
+        out = match(connection, [owner], day_number(TODAY), calendar_specs).out
+    assert out.last_paid[0] == came
+    assert out.outstanding[0] == 0
