@@ -91,7 +91,7 @@ class _Pull:
     reviewed: Mapping[str, mapping.Review] = field(default_factory=dict)
     asked_again: set[str] = field(default_factory=set)  # items whose review changed
     whole: set[str] = field(default_factory=set)  # projects of which every work item was seen
-    missed: bool = False  # rows moved while we walked: the watermark stays where it was
+    torn: set[str] = field(default_factory=set)  # projects whose rows moved while we walked: the watermark stays
 
     def place(self, row: Row) -> tuple[Row | None, str | None]:
         """The project of a row, and whether it is a milestone or a phase; None: not what was asked for.
@@ -235,7 +235,8 @@ class PingCode:
             yield page
         # Said last: only now have all kinds of milestones of these projects been seen.
         yield Page((), snapshot_of=(*sorted(work.whole), *(p["id"] for p in found if p.get("is_deleted"))))
-        yield Page((), cursor=_next_cursor(work, request.now), last=True)
+        seen = tuple(p["id"] for p in found)
+        yield Page((), cursor=_next_cursor(work, request.now), last=True, projects=seen, torn=tuple(sorted(work.torn)))
 
     async def _learn_types(self, work: _Pull) -> None:
         """The ids of milestone and phase types, by project; remembered in the cursor."""
@@ -297,7 +298,7 @@ class PingCode:
             if walk.complete:
                 work.whole |= set(ids)
                 return
-        work.missed = True
+        work.torn |= set(ids)
 
     def _plural(self, ids: Sequence[str], work: _Pull) -> Walk:
         types = {t for i in ids for t in work.memory.types[i]}
@@ -323,7 +324,7 @@ class PingCode:
         async for page in side_by_side(readers, LISTS_AT_ONCE):
             yield page
         work.whole |= set(ids) - torn
-        work.missed = work.missed or bool(torn)
+        work.torn |= torn
 
     async def _of_type(self, project: str, kind: str, torn: set[str], work: _Pull) -> AsyncIterator[Page]:
         """One list, walked again where rows moved meanwhile; `torn` gathers the projects that never kept still."""
@@ -469,7 +470,7 @@ def _batches(rows: list[Row], size: int) -> list[list[Row]]:
 
 def _next_cursor(work: _Pull, now: datetime) -> str:
     memory = work.memory
-    if not work.missed:
+    if not work.torn:
         moment = int(now.timestamp())
         memory.watermark, memory.full_at = moment, moment if work.since is None else memory.full_at
     return memory.dump()

@@ -174,7 +174,8 @@ class Redmine:
         readers = [lambda p=p: self._project(p, since, memory, told, trackers) for p in projects]
         async for page in side_by_side(readers, self.options.concurrency or 1):
             yield page
-        yield Page((), cursor=_Memory(int(request.now.timestamp()), told).dump(), last=True)
+        seen = tuple(str(p["id"]) for p in projects)
+        yield Page((), cursor=_Memory(int(request.now.timestamp()), told).dump(), last=True, projects=seen)
 
     async def _project(
         self, row: Row, since: datetime | None, memory: _Memory, told: dict[str, str], trackers: str

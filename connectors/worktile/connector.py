@@ -129,7 +129,8 @@ class Worktile:
                 marks[project["_id"]] = mark
                 for page in pages:
                     yield page
-        yield Page((), cursor=orjson.dumps(marks).decode(), last=True)
+        seen = tuple(p["_id"] for p in projects)
+        yield Page((), cursor=orjson.dumps(marks).decode(), last=True, projects=seen)
 
     async def _project(self, project: Row, mark: str | None) -> tuple[list[Page], str]:
         """The milestones of a project, walked until two walks agree; `mark` stands for those of the last pull."""
@@ -146,6 +147,8 @@ class Worktile:
             if walk.complete and agreed:
                 pages.append(Page((), snapshot_of=(identity,)))
                 break
+        else:
+            pages.append(Page((), torn=(identity,)))
         return pages, mark or ""
 
     def _observed(self, rows: Sequence[Row], project: Row) -> Page:

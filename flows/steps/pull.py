@@ -26,7 +26,7 @@ from connectors.store.bulk import bulk_insert, bulk_update, fetch, wanted_ids
 from flows.steps.changes import UNKNOWN, Change, Current, When, changes_of
 from flows.steps.evaluation.columns import day_number
 from models.domain.contracts import EvidenceGrade
-from models.domain.findings import Finding
+from models.domain.findings import Finding, Place, Severity
 from models.domain.observations import Observation, Page, Provenance, Rejected
 from models.domain.ready import NAMESPACE
 from models.domain.trouble import Trouble
@@ -94,6 +94,7 @@ class Known:
 class Staged:
     """What a pull has found so far: only what changed is kept."""
 
+    name: str
     changed: dict[str, tuple[Observation, str]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     here: set[str] = field(default_factory=set)
@@ -102,6 +103,8 @@ class Staged:
     seen: int = 0
     whole: bool = False  # a project was seen whole: `seen` can be compared with other whole pulls
     cursor: str | None = None
+    torn: set[str] = field(default_factory=set)  # projects that were not read whole, though they were tried again
+    projects: frozenset[str] | None = None  # that the account sees, where all were asked for
     waits: bool = False  # a row was put aside that time alone may make sound: it has to be told again
     ended: bool = False
     observed_at: int = 0  # epoch seconds
@@ -132,7 +135,7 @@ async def pull_connection(
     for the other projects too; and what is not seen is not taken for gone: it may have moved to one of those.
     """
     known = Known.of(store, source.name)
-    staged = Staged(zone=zone)
+    staged = Staged(source.name, zone=zone)
     try:
         async for page in source.pull(request):
             nothing_yet = not staged.changed
@@ -184,6 +187,9 @@ def _stage(page: Page, staged: Staged, known: Known, request: PullRequest) -> No
         else:
             staged.changed.pop(seen.milestone_id, None)
     _vanish(page, staged, known)
+    staged.torn.update(page.torn)
+    if page.projects is not None and not request.projects:
+        staged.projects = frozenset(page.projects)
     if page.last:
         staged.cursor, staged.ended = page.cursor, True
 
@@ -306,9 +312,43 @@ def _commit(
         _clear_quarantine(connection, name, staged, recorded_at)
         _write(connection, name, staged, known, run_id, recorded_at)
         _cursor(connection, name, staged, run_id, recorded_at)
+        unseen = [*_away(connection, staged), *_torn(connection, staged)]
         before_commit(connection)
     counts = (staged.seen, len(staged.changed), len(staged.gone), len(staged.rejected))
-    return PullOutcome(name, "done", *counts, findings=result.findings)
+    return PullOutcome(name, "done", *counts, findings=(*result.findings, *unseen))
+
+
+def _away(connection: Connection, staged: Staged) -> list[Finding]:
+    """Projects that contracts wait for and the account does not see any more: deleted, or it was taken out of them."""
+    if staged.projects is None:
+        return []
+    rows = fetch(
+        connection,
+        "SELECT DISTINCT m.project_id, m.project_key, m.project_name FROM milestones m JOIN bindings b ON b.milestone_id = m.id "
+        "JOIN contracts c ON c.id = b.contract_id WHERE c.active AND NOT m.deleted AND m.connection = :c ORDER BY m.project_id",
+        {"c": staged.name},
+    )
+    place = Place(connection=staged.name)
+    return [
+        Finding("PROJECT_AWAY", Severity.WARNING, place, {"project": key, "name": name, "connection": staged.name})
+        for project, key, name in rows
+        if project not in staged.projects
+    ]
+
+
+def _torn(connection: Connection, staged: Staged) -> list[Finding]:
+    """Projects whose list moved, or was cut short, each time it was read."""
+    if not staged.torn:
+        return []
+    rows = fetch(
+        connection, "SELECT DISTINCT project_id, project_key FROM milestones WHERE connection = :c", {"c": staged.name}
+    )
+    keys = dict(rows)
+    place = Place(connection=staged.name)
+    return [
+        Finding("LIST_NOT_WHOLE", Severity.WARNING, place, {"project": keys.get(i, i), "connection": staged.name})
+        for i in sorted(staged.torn)
+    ]
 
 
 def _cursor(connection: Connection, name: str, staged: Staged, run_id: str, recorded_at: int) -> None:

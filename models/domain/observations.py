@@ -93,7 +93,9 @@ class Page:
     `snapshot_of` names projects of which, with this page, every milestone has been seen: what the store
     knows beyond those is gone at the vendor. `cursor` is set on the last page only and is committed with
     the data; None keeps the old one. `seen` counts raw rows before mapping. `alive` with `project_id` names
-    the only milestones of their kind (the part of the id before the colon) that a project still has.
+    the only milestones of their kind (the part of the id before the colon) that a project still has. `projects`,
+    on the last page of a pull of all of them, are those that the account sees; `torn` are projects of which a list
+    could not be read whole, though it was tried again.
     """
 
     observations: tuple[Observation, ...]
@@ -104,3 +106,5 @@ class Page:
     seen: int = 0
     last: bool = False
     alive: tuple[str, ...] | None = None
+    projects: tuple[str, ...] | None = None
+    torn: tuple[str, ...] = ()

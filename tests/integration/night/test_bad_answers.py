@@ -105,3 +105,29 @@ def test_what_is_only_a_hiccup_loses_nothing(firm: Company, what: str) -> None:
     firm.night(day=date(2026, 11, 20), full=True)
     firm.night(day=date(2026, 11, 21))
     assert firm.records() == BOTH
+
+
+def test_a_list_that_never_comes_whole_is_told(firm: Company) -> None:
+    firm.night(day=date(2026, 11, 20), full=True)
+    firm.world.faults.append(Fault("work_items", "empty", 10_000))
+    outcome = firm.night(day=date(2026, 11, 21), full=True)
+    told = next(f for f in outcome.report.findings if f.code == "LIST_NOT_WHOLE" and "RD" in f.text("en"))
+    assert told.text("zh-CN") != told.text("en")
+    assert firm.records() == BOTH
+    firm.world.faults.clear()
+    outcome = firm.night(day=date(2026, 11, 22), full=True)
+    assert not [f for f in outcome.report.findings if f.code == "LIST_NOT_WHOLE"]
+
+
+def test_a_project_that_the_account_no_longer_sees_is_told_every_night(firm: Company) -> None:
+    firm.night(day=date(2026, 11, 20), full=True)
+    gone = next(k for k, p in firm.world.projects.items() if p.identifier == "RD")
+    project = firm.world.projects.pop(gone)
+    for day in (21, 22):
+        outcome = firm.night(day=date(2026, 11, day))
+        (told,) = (f for f in outcome.report.findings if f.code == "PROJECT_AWAY")
+        assert "RD" in told.text("en")
+        assert firm.records() == BOTH
+    firm.world.projects[gone] = project
+    outcome = firm.night(day=date(2026, 11, 23))
+    assert not [f for f in outcome.report.findings if f.code == "PROJECT_AWAY"]
