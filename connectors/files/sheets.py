@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import lzma
@@ -10,14 +9,18 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.files.csv_rows import csv_rows
 from models.domain.findings import Finding, Place, Severity
 from models.records.reading import closest
 
 ROWS_MAX = 100_000
 EXCEL = (".xlsx", ".xlsm")
+#: What may be wrong with a cell of a workbook: #N/A and its like, and a formula whose value was not saved.
+ERROR, UNSAVED = "error", "unsaved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +131,7 @@ def _finding(code: str, file: str, cell: Cell | None, **params: object) -> Findi
 
 
 def _csv(data: bytes) -> Grid:
-    try:
-        # A BOM of UTF-16 is what Excel's "Unicode text" begins with.
-        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("gb18030")  # what a Chinese Excel writes
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = csv_rows(io.BytesIO(data))
     return [[Cell(c.strip(), "", i, j) if c.strip() else None for j, c in enumerate(r, 1)] for i, r in _bounded(rows)]
 
 
@@ -149,12 +145,12 @@ def _bounded(rows: Iterable[Sequence[str]]) -> Iterable[tuple[int, Sequence[str]
 def _excel(data: bytes) -> dict[str, Grid]:
     from connectors.files.workbook import opened
 
-    with opened(data) as book:
+    with closing(opened(data)) as book:
         return {sheet.title: _grid(book, sheet.title) for sheet in book.worksheets}
 
 
 def _grid(book: Any, title: str) -> Grid:
-    from connectors.files.workbook import UNSAVED, sheet_rows
+    from connectors.files.workbook import sheet_rows
 
     grid: list[list[Cell | None]] = []
     for number, found in sheet_rows(book, title):

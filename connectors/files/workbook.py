@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -20,10 +19,10 @@ from openpyxl import load_workbook
 from openpyxl.cell.read_only import ReadOnlyCell
 from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
 
+from connectors.files.sheets import ERROR, UNSAVED
+
 #: Excel has no more: a file that numbers a row higher is broken.
 EXCEL_ROWS = 1_048_576
-#: What a cell's `fault` may be: #N/A and its like, and a formula whose value was not saved.
-ERROR, UNSAVED = "error", "unsaved"
 
 
 class Found(NamedTuple):
@@ -35,18 +34,13 @@ class Found(NamedTuple):
     fault: str = ""
 
 
-@contextmanager
-def opened(data: bytes) -> Iterator[Any]:
-    """The workbook; whatever is wrong with it raises something of `UNREADABLE` (see sheets)."""
-    book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    try:
-        yield book
-    finally:
-        book.close()
+def opened(data: bytes) -> Any:
+    """The workbook, to be closed; whatever is wrong with it raises something of `UNREADABLE` (see sheets)."""
+    return load_workbook(io.BytesIO(data), read_only=True, data_only=True)
 
 
 def sheet_rows(book: Any, title: str) -> Iterator[tuple[int, list[Found]]]:
-    """The filled rows of a sheet with their numbers from 1, whatever size the file notes. Raises as `opened` does."""
+    """The filled rows of a sheet with their numbers from 1, ascending, whatever size the file notes. Raises as `opened` does."""
     sheet = book[title]
     with sheet._get_source() as source:  # noqa: SLF001 - see above
         parser = _Cells(
