@@ -16,6 +16,8 @@ from models.domain.observations import Observation, Provenance
 
 STATES = ("NEEDS-ACTION", "IN-PROCESS", "COMPLETED", "CANCELLED")
 _PROOF = ("STATUS", "COMPLETED", "PERCENT-COMPLETE", "DUE", "DTSTART", "UID", "RECURRENCE-ID")
+#: All that is read here; other properties need not even be parsed.
+PROPERTIES = frozenset((*_PROOF, "SUMMARY", "LAST-MODIFIED", "URL", "RRULE", "RDATE"))
 
 
 def identity(component: Any) -> str | None:
