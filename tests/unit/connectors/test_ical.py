@@ -92,12 +92,25 @@ def test_events_are_planned_dates_and_floating_times_are_in_the_configured_zone(
         (["RRULE:FREQ=MONTHLY"], "PROOF_FIELD_TYPE"),
         (["STATUS:COMPLETED", "STATUS:NEEDS-ACTION"], "PROOF_FIELD_TYPE"),
         (["COMPLETED:20261120T090000Z", "COMPLETED:20261121T090000Z"], "PROOF_FIELD_TYPE"),
+        (["SUMMARY:终验"], "PROOF_FIELD_TYPE"),
     ],
 )
 def test_odd_entries_are_put_aside(tmp_path: Path, lines: list[str], code: str) -> None:
     (page, *_) = pages(tmp_path, calendar(todo("bad", *lines), todo("good")))
     assert [(r.milestone_id, r.code) for r in page.rejected] == [("bad", code)]
     assert [o.milestone_id for o in page.observations] == ["good"]
+
+
+@pytest.mark.parametrize("line", ["UID:other", "RECURRENCE-ID:20261201T090000Z\nRECURRENCE-ID:20261202T090000Z"])
+def test_an_entry_with_two_ids_may_be_either(tmp_path: Path, line: str) -> None:
+    told = pages(tmp_path, calendar(todo("a", line), todo("b")))
+    assert [(r.milestone_id, r.code) for r in told[0].rejected] == [(None, "PROOF_FIELD_TYPE")]
+    assert told[1].snapshot_of == ()
+
+
+def test_a_last_change_that_cannot_be_read_is_not_told(tmp_path: Path) -> None:
+    (found,) = pages(tmp_path, calendar(todo("a", "LAST-MODIFIED:lately")))[0].observations
+    assert found.updated_at is None
 
 
 def test_the_same_id_twice_puts_both_aside_and_recurrences_are_told_apart(tmp_path: Path) -> None:
