@@ -25,7 +25,7 @@ FIELD_OPTIONS = (
     Option("id_field", required=True, help="the field that identifies a milestone for ever"),
     Option("name_field", required=True, help="the field with its name"),
     Option("project_field", default="", help="the field with its project; none: all belong to project_name"),
-    Option("project_name", default="", help="the project of records that name none; none: the file's or stream's name"),
+    Option("project_name", default="", help="the project of records that name none; without it and project_field: the file's or stream's name"),
     Option("done_field", default="", help="the field that says whether it is done; none: done where date_field is filled"),
     Option("done_values", default=(), help='the values of done_field that mean done, e.g. ["已完成", "true"]'),
     Option("open_values", default=(), help="the values that mean not done; with them any other value is put aside"),
@@ -95,7 +95,7 @@ class Mapped:
         return all(plain(value_of(record, field)) in wanted for field, wanted in self._only.items())
 
     def observe(self, record: Record, project: str) -> Observation:
-        """A record as an observation; `project` where it names none. Raises BadRow."""
+        """A record as an observation; `project` where no field is mapped to name it. Raises BadRow."""
         m = self.fields
         state, done = self._state(record)
         done_at, done_on = parted(self._moment(record, m.date_field)) if done else (None, None)
@@ -103,7 +103,7 @@ class Mapped:
         planned_at, planned_on = parted(self._moment(record, m.planned_field))
         by = text(record, m.person_field) if done else None
         percent = self._percent(record)
-        key = text(record, m.project_field) or m.project_name or project
+        key = self._project(record, project)
         return Observation(
             connection=self.connection, project_id=key, project_key=key, project_name=key,
             milestone_id=self.identity(record), kind=self.kind, name=_needed(record, m.name_field),
@@ -121,10 +121,21 @@ class Mapped:
         """The record's id. Raises BadRow where it has none."""
         return _needed(record, self.fields.id_field)
 
-    def project(self, record: Record, otherwise: str) -> str:
-        """The project of a record that may be spoiled."""
-        found = value_of(record, self.fields.project_field) if self.fields.project_field else None
-        return str(found) if isinstance(found, str | int) and found != "" else self.fields.project_name or otherwise
+    def project(self, record: Record, otherwise: str) -> str | None:
+        """The project of a record that may be spoiled; None where it should name one and does not."""
+        field = self.fields.project_field
+        found = value_of(record, field) if field else None
+        if isinstance(found, str | int) and shown(found):
+            return shown(found)
+        return self.fields.project_name or (None if field else otherwise)
+
+    def _project(self, record: Record, otherwise: str) -> str:
+        """The project; `otherwise` only where no field is said to name it: a blank is no project of its own."""
+        m = self.fields
+        found = text(record, m.project_field) or m.project_name or (None if m.project_field else otherwise)
+        if found is None:
+            raise BadRow("PROOF_FIELD_MISSING", field=m.project_field)
+        return found
 
     def _state(self, record: Record) -> tuple[str, bool]:
         """The state's own name, and whether it means done."""

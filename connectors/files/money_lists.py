@@ -113,7 +113,8 @@ def read_invoice_list(data: bytes, file: str) -> ListRead:
     totals: list[Cell] = []
     records: list[tuple[str, str]] = []
     for sheet, whole in _lists(grids, _invoice_key, INVOICES):
-        marks = sheet_marks(data, file, sheet)
+        marks, broken = sheet_marks(data, file, sheet)
+        findings += broken
         grid = _one_head(whole, marks)
         findings += _net_amount(grid[0], file)
         listed, sums = _without_totals(grid, _invoice_key, "invoiced_amount")
@@ -135,7 +136,8 @@ def read_payment_list(data: bytes, file: str) -> ListRead:
     totals: list[Cell] = []
     debits = False
     for sheet, whole in _lists(grids, PAYMENTS.named, PAYMENTS):
-        marks = sheet_marks(data, file, sheet)
+        marks, broken = sheet_marks(data, file, sheet)
+        findings += broken
         grid = _one_head(whole, marks)
         debits = debits or any(c.text.strip().lower() in DEBITS for c in grid[0] if c is not None)
         listed, sums = _without_totals(grid, PAYMENTS.named, "amount")
@@ -183,8 +185,9 @@ def _one_head(grid: Grid, marks: Marks) -> Grid:
         return grid
     head = list(grid[0])
     for lower in grid[1 : rows + 1]:
+        head += [None] * (len(lower) - len(head))
         for at, cell in enumerate(lower):
-            if cell is not None and at < len(head):
+            if cell is not None:
                 head[at] = cell
     return [head, *grid[rows + 1 :]]
 

@@ -62,9 +62,10 @@ class Intake:
 
     def _map(self, record: Record) -> None:
         project = self.mapped.project(record, self.project)
-        self._here.add(project)
-        if self.wanted and project not in self.wanted:
-            return
+        if project is not None:
+            self._here.add(project)
+            if self.wanted and project not in self.wanted:
+                return
         try:
             self._good.append(self.mapped.observe(record, self.project))
         except BadRow as problem:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.files.sheets import EXCEL
+from connectors.files.sheets import EXCEL, UNREADABLE, unreadable
+from models.domain.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,17 @@ class Marks:
 NO_MARKS = Marks({}, frozenset(), ())
 
 
-def sheet_marks(data: bytes, file: str, sheet: str) -> Marks:
-    """The marks of one sheet of an Excel file that could be read; of other files none."""
+def sheet_marks(data: bytes, file: str, sheet: str) -> tuple[Marks, list[Finding]]:
+    """The marks of one sheet of an Excel file; of other files none. What cannot be read is a finding."""
     if not file.lower().endswith(EXCEL):
-        return NO_MARKS
+        return NO_MARKS, []
+    try:
+        return _marks(data, sheet), []
+    except UNREADABLE as problem:
+        return NO_MARKS, [unreadable(file, problem)]
+
+
+def _marks(data: bytes, sheet: str) -> Marks:
     import openpyxl
     from lxml import etree
 

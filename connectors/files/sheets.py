@@ -1,25 +1,26 @@
-"""Tables out of Excel and CSV files: every cell as exact text with its place, every problem a finding.
-
-Excel keeps numbers as binary fractions. A number is taken as the 15 digits Excel shows and stores exactly;
-one with more digits is refused, never rounded.
-"""
+"""Tables out of Excel and CSV files: every cell as exact text with its place, every problem a finding."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
+from typing import Any
 
+from connectors.files.csv_rows import csv_rows
 from models.domain.findings import Finding, Place, Severity
 from models.records.reading import closest
 
 ROWS_MAX = 100_000
 EXCEL = (".xlsx", ".xlsm")
+#: What may be wrong with a cell of a workbook: #N/A and its like, and a formula whose value was not saved.
+ERROR, UNSAVED = "error", "unsaved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,21 @@ def read_grids(data: bytes, file: str) -> tuple[dict[str, Grid], list[Finding]]:
         if file.lower().endswith(EXCEL):
             return _excel(data), []
         return {"": _csv(data)}, []
-    except _UNREADABLE as problem:
-        why = type(problem).__name__ if not str(problem) else str(problem)[:120]
-        return {}, [Finding("SHEET_UNREADABLE", Severity.ERROR, Place(file=file), {"why": why})]
+    except UNREADABLE as problem:
+        return {}, [unreadable(file, problem)]
 
 
-#: What broken, locked or foreign files make the libraries raise.
-_UNREADABLE = (
-    zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, EOFError, csv.Error, NotImplementedError, SyntaxError,
+def unreadable(file: str, problem: BaseException) -> Finding:
+    """The file cannot be read; with what a library said of it, in short."""
+    why = str(problem)[:120] or type(problem).__name__
+    return Finding("SHEET_UNREADABLE", Severity.ERROR, Place(file=file), {"why": why})
+
+
+#: What broken, locked or foreign files make the libraries raise: openpyxl checks little of what it reads, and the
+#: archive below it has errors of its own (of a stream that does not inflate, of a password).
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
+    ValueError, csv.Error, lzma.LZMAError, struct.error, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -123,14 +131,7 @@ def _finding(code: str, file: str, cell: Cell | None, **params: object) -> Findi
 
 
 def _csv(data: bytes) -> Grid:
-    try:
-        # A BOM of UTF-16 is what Excel's "Unicode text" begins with.
-        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("gb18030")  # what a Chinese Excel writes
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = csv_rows(io.BytesIO(data))
     return [[Cell(c.strip(), "", i, j) if c.strip() else None for j, c in enumerate(r, 1)] for i, r in _bounded(rows)]
 
 
@@ -142,47 +143,25 @@ def _bounded(rows: Iterable[Sequence[str]]) -> Iterable[tuple[int, Sequence[str]
 
 
 def _excel(data: bytes) -> dict[str, Grid]:
-    import openpyxl
+    from connectors.files.workbook import opened
 
-    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    try:
-        return {
-            sheet.title: _grid(sheet.title, sheet.iter_rows(max_row=min(sheet.max_row or ROWS_MAX, ROWS_MAX)))
-            for sheet in book.worksheets
-        }
-    finally:
-        book.close()
+    with closing(opened(data)) as book:
+        return {sheet.title: _grid(book, sheet.title) for sheet in book.worksheets}
 
 
-def _grid(title: str, rows: Iterable[Sequence[object]]) -> Grid:
+def _grid(book: Any, title: str) -> Grid:
+    from connectors.files.workbook import sheet_rows
+
     grid: list[list[Cell | None]] = []
-    for i, row in enumerate(rows, 1):
-        grid.append([_cell(c, title, i, j) for j, c in enumerate(row, 1)])
+    for number, found in sheet_rows(book, title):
+        if number > ROWS_MAX:
+            raise ValueError(f"more than {ROWS_MAX} rows")
+        grid += [[] for _ in range(number - 1 - len(grid))]  # rows that are empty
+        row: list[Cell | None] = [None] * max(cell.column for cell in found)
+        for cell in found:
+            if cell.fault != UNSAVED:
+                row[cell.column - 1] = Cell(cell.text, title, number, cell.column, cell.exact)
+        grid.append(row)
     while grid and not any(grid[-1]):
         grid.pop()
     return grid
-
-
-def _cell(cell: object, sheet: str, row: int, column: int) -> Cell | None:
-    value: object = getattr(cell, "value", None)
-    if value is None or not str(value).strip():
-        return None
-    text, exact = cell_text(value, str(getattr(cell, "number_format", "") or ""))
-    return Cell(text, sheet, row, column, exact)
-
-
-def cell_text(value: object, number_format: str = "General") -> tuple[str, bool]:
-    """A cell's value as exact text, and whether that is all of it. 0.3 shown as 30% is "30%"."""
-    if isinstance(value, bool):
-        return ("true" if value else "false"), True
-    if isinstance(value, datetime):
-        return (value.date().isoformat() if value.time() == time.min else value.isoformat()), True
-    if isinstance(value, date):
-        return value.isoformat(), True
-    if not isinstance(value, int | float):
-        return str(value).strip(), True
-    shown = format(Decimal(format(value, ".15g")), "f")  # the digits Excel itself keeps
-    exact = type(value)(shown) == value
-    if "%" in number_format:
-        shown = format((Decimal(shown) * 100).normalize(), "f") + "%"
-    return shown, exact

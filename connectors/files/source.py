@@ -12,7 +12,7 @@ import glob
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -138,9 +138,13 @@ class FileSource(ABC):
 
     async def _pages(self, files: Sequence[Path], wanted: Sequence[str], tally: Tally) -> AsyncIterator[Page]:
         for file in files:
-            async with aclosing(in_own_thread(lambda f=file: chunks(self.read(f)))) as lots:  # type: ignore[misc]
+            async with aclosing(in_own_thread(lambda f=file: chunks(self._read(f)))) as lots:  # type: ignore[misc]
                 async for items in lots:
                     yield tally.take(str(file), items, wanted)
+
+    def _read(self, file: Path) -> Iterator[Item]:
+        with legible(file):
+            yield from self.read(file)
 
 
 def chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
@@ -160,9 +164,10 @@ def found_files(connection: str, patterns: Sequence[str]) -> list[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         here = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - absolute patterns too
-        files = {
-            p for p in here or [Path(pattern)] if p.is_file() and not p.name.startswith(("~$", ".~"))
-        }  # what Office locks with
+        with legible(Path(pattern)):  # a folder that may not be entered
+            files = {
+                p for p in here or [Path(pattern)] if p.is_file() and not p.name.startswith(("~$", ".~"))
+            }  # what Office locks with
         if not files:
             raise SourceConfig("file_absent", connection=connection, path=pattern)
         found |= files
@@ -171,11 +176,18 @@ def found_files(connection: str, patterns: Sequence[str]) -> list[Path]:
 
 def digest(file: Path) -> str:
     """A hash over a file's bytes. Raises SourceUnavailable or SourceConfig where it cannot be read."""
-    try:
+    with legible(file):
         if file.stat().st_size > BYTES_MAX:
             raise BadPayload("file_too_large", file=file.name, limit=BYTES_MAX // 1_000_000)
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextmanager
+def legible(file: Path) -> Iterator[None]:
+    """Whatever the system says against reading a file, as SourceConfig (may not) or SourceUnavailable (cannot now)."""
+    try:
+        yield
     except PermissionError:
         raise SourceConfig("file_forbidden", file=str(file)) from None
     except OSError as problem:

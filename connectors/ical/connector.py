@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import httpx
-from icalendar import Calendar, ComponentFactory, Todo
-from icalendar.parser.ical.component import ComponentIcalParser
 
 from connectors.errors import BadPayload, SourceConfig, SourceError
 from connectors.files.field_map import plain
@@ -21,16 +19,17 @@ from connectors.files.moments import zone_of
 from connectors.files.source import Bad, FileSource, Item, fingerprint
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
-from connectors.http.fields import BadRow
+from connectors.http.fields import BadRow, wrong_type
 from connectors.http.redaction import masked
 from connectors.ical import mapping
+from connectors.ical.entries import CATEGORIES, CalendarText, NoCalendar, calendars, component, identity
 from connectors.registry import ConnectorInfo, Option, checked_options
 from models.domain.observations import Page, Rejected
 from models.ports import PullRequest, Reachability
 
 BYTES_MAX = 50_000_000
 WHERE = "GET calendar"
-COMPONENTS = {"todo": "VTODO", "event": "VEVENT"}
+COMPONENTS = {"todo": b"VTODO", "event": b"VEVENT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,65 +95,79 @@ class Ical(FileSource):
 
     def read(self, file: Path) -> Iterator[Item]:
         """The to-dos and events of one file; those that share an id are put aside."""
-        for calendar in _calendars(file):
-            named = str(calendar.get("X-WR-CALNAME") or calendar.get("NAME") or "").strip()
+        for calendar in _calendars(file, frozenset(COMPONENTS[m] for m in self.options.milestones)):
+            whole = _head(calendar, file)
+            named = str(whole.get("X-WR-CALNAME") or whole.get("NAME") or "").strip()
             project = named if named and self.options.project == "name" else file.stem
-            found = [c for c in calendar.walk() if self._wanted(c)]
-            ids = Counter(mapping.identity(c) for c in found)
-            for component in found:
-                yield self._item(component, project, ids)
+            entries = deque(e for e in calendar.entries if self._wanted(e))
+            calendar.entries.clear()
+            ids = Counter(map(_identity, entries))
+            while entries:
+                yield self._item(entries.popleft(), project, ids)
             yield project
 
-    def _wanted(self, component: Any) -> bool:
-        if component.name not in {COMPONENTS[m] for m in self.options.milestones}:
-            return False
+    def _wanted(self, entry: bytes) -> bool:
+        """Is it of a category that is asked for? One that cannot be read is, so that it is put aside."""
         if not self.options.categories:
             return True
-        given = component.get("CATEGORIES")
+        try:
+            given = component(entry, CATEGORIES).get("CATEGORIES")
+        except _BROKEN:
+            return True
         lists = given if isinstance(given, list) else [given] if given is not None else []
         own = {plain(c) for each in lists for c in getattr(each, "cats", ())}
         return bool(own & {plain(c) for c in self.options.categories})
 
-    def _item(self, component: Any, project: str, ids: Mapping[str | None, int]) -> Item:
-        identity = mapping.identity(component)
+    def _item(self, entry: bytes, project: str, ids: Mapping[str | None, int]) -> Item:
+        identity = _identity(entry)
         try:
             if identity is not None and ids[identity] > 1:
                 raise BadRow("KEY_NOT_UNIQUE", found=identity)  # noqa: TRY301 - put aside below, as all others
-            return mapping.observe(component, self.name, project, self.zone)
+            return mapping.observe(_component(entry), self.name, project, self.zone)
         except BadRow as problem:
-            raw = masked(component.to_ical().decode("utf-8", "replace")[:8000])
+            raw = masked(entry[:20_000].decode("utf-8", "ignore"))[:8000]
             return Bad(Rejected(self.name, identity, problem.code, problem.params, raw), project)
 
 
-class PatientTodo(Todo):
-    """A to-do whose broken properties are kept with what is wrong, as the library does for events."""
-
-    ignore_exceptions = True
+#: What the library raises over a line that is not as RFC 5545 has it.
+_BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def _patient() -> ComponentFactory:
-    factory = ComponentFactory()
-    factory.add_component_class(PatientTodo)
-    return factory
+def _identity(entry: bytes) -> str | None:
+    try:
+        return identity(entry)
+    except _BROKEN:
+        return None
 
 
-def _calendars(file: Path) -> list[Any]:
+def _component(entry: bytes) -> Any:
+    """An entry as the library reads it. Raises BadRow."""
+    try:
+        return component(entry, mapping.PROPERTIES)
+    except _BROKEN as problem:
+        raise wrong_type("-", str(problem), "RFC 5545") from None
+
+
+def _head(calendar: CalendarText, file: Path) -> Any:
+    """What a calendar says of itself. Raises BadPayload."""
+    try:
+        return calendar.component()
+    except _BROKEN as problem:
+        raise BadPayload("calendar_broken", file=file.name, why=str(problem)[:120]) from None
+
+
+def _calendars(file: Path, wanted: frozenset[bytes]) -> Iterator[CalendarText]:
     """The calendars of a file. Raises BadPayload for what is none."""
     if file.stat().st_size > BYTES_MAX:
         raise BadPayload("file_too_large", file=file.name, limit=BYTES_MAX // 1_000_000)
-    try:
-        data = file.read_bytes().decode("utf-8-sig").encode()
-    except UnicodeDecodeError as problem:
-        found = problem.object[problem.start : problem.start + 4].hex(" ")
-        raise BadPayload("encoding_wrong", file=file.name, declared="utf-8", found=found) from None
-    try:
-        parser = ComponentIcalParser(data, _patient(), Calendar.types_factory)
-        found_here = [c for c in parser.parse() if c.name == "VCALENDAR"]
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as problem:
-        raise BadPayload("calendar_broken", file=file.name, why=str(problem)[:120]) from None
-    if not found_here:
-        raise BadPayload("calendar_broken", file=file.name, why="BEGIN:VCALENDAR")
-    return found_here
+    with file.open("rb") as stream:
+        try:
+            yield from calendars(stream, wanted)
+        except UnicodeDecodeError as problem:
+            found = problem.object[problem.start : problem.start + 4].hex(" ")
+            raise BadPayload("encoding_wrong", file=file.name, declared="utf-8", found=found) from None
+        except NoCalendar as problem:
+            raise BadPayload("calendar_broken", file=file.name, why=str(problem)[:120]) from None
 
 
 def build(

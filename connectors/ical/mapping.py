@@ -16,13 +16,17 @@ from models.domain.observations import Observation, Provenance
 
 STATES = ("NEEDS-ACTION", "IN-PROCESS", "COMPLETED", "CANCELLED")
 _PROOF = ("STATUS", "COMPLETED", "PERCENT-COMPLETE", "DUE", "DTSTART", "UID", "RECURRENCE-ID")
+#: All that is read here; other properties need not even be parsed.
+PROPERTIES = frozenset((*_PROOF, "SUMMARY", "LAST-MODIFIED", "URL", "RRULE", "RDATE"))
 
 
 def identity(component: Any) -> str | None:
-    """The UID, and which recurrence of it; None where there is none."""
-    uid = str(component.get("UID") or "").strip()
-    which = component.get("RECURRENCE-ID")
-    return None if not uid else uid if which is None else f"{uid}/{which.to_ical().decode()}"
+    """The UID, and which recurrence of it; None where there is none, or where there are two."""
+    uid, which = component.get("UID"), component.get("RECURRENCE-ID")
+    plain = "" if isinstance(uid, list) else str(uid or "").strip()
+    if not plain or isinstance(which, list):
+        return None
+    return plain if which is None else f"{plain}/{which.to_ical().decode()}"
 
 
 def observe(component: Any, connection: str, project: str, zone: tzinfo) -> Observation:
@@ -39,7 +43,7 @@ def observe(component: Any, connection: str, project: str, zone: tzinfo) -> Obse
         milestone_id=str(identity(component)), kind="todo" if todo else "event",
         name=str(component.get("SUMMARY") or "").strip(), state=state, done=done, percent_bp=percent,
         done_at=done_at, done_on=done_on, planned_at=planned_at, planned_on=planned_on,
-        updated_at=parted(_when(component, "LAST-MODIFIED", zone))[0], archived=state == "CANCELLED",
+        updated_at=_updated(component, zone), archived=state == "CANCELLED",
         url=address(str(component.get("URL") or "")),
         date_provenance=Provenance.NATIVE if finished is not None or not done else Provenance.FIRST_OBSERVED,
         percent_provenance=Provenance.ABSENT if percent is None else Provenance.NATIVE,
@@ -49,6 +53,9 @@ def observe(component: Any, connection: str, project: str, zone: tzinfo) -> Obse
 
 def _check(component: Any) -> None:
     """What makes a component unusable. Raises BadRow."""
+    for name in (*_PROOF, "SUMMARY"):
+        if isinstance(component.get(name), list):
+            raise wrong_type(name, "twice", "one value")
     if identity(component) is None:
         raise BadRow("PROOF_FIELD_MISSING", field="UID")
     if not str(component.get("SUMMARY") or "").strip():
@@ -56,9 +63,6 @@ def _check(component: Any) -> None:
     for name, why in component.errors:
         if name is None or str(name).upper() in _PROOF:  # a line that cannot be read may be any of them
             raise wrong_type(str(name or "-"), why, "RFC 5545")
-    for name in _PROOF:
-        if isinstance(component.get(name), list):
-            raise wrong_type(name, "twice", "one value")
     if component.get("RRULE") is not None or component.get("RDATE") is not None:
         raise wrong_type("RRULE", "a series", "one date")  # which of them would the payment wait for?
 
@@ -76,6 +80,13 @@ def _state(component: Any) -> tuple[str, bool]:
 def _percent(component: Any) -> int | None:
     value = component.get("PERCENT-COMPLETE")
     return None if value is None else basis_points(int(value), "PERCENT-COMPLETE")
+
+
+def _updated(component: Any, zone: tzinfo) -> datetime | None:
+    """The last change, where it can be read: it proves nothing."""
+    if any(str(name).upper() == "LAST-MODIFIED" for name, _why in component.errors):
+        return None
+    return parted(_when(component, "LAST-MODIFIED", zone))[0]
 
 
 def _when(component: Any, name: str, zone: tzinfo) -> datetime | date | None:

@@ -105,7 +105,7 @@ def observe(task: Task, kind: str, name: str, reading: Reading, saved: str) -> O
     finished = date_of(task.fields.get("ActualFinish", ""), reading.zone, "ActualFinish")
     done = percent == 10_000 if reading.done_signal == "percent" else finished is not None
     done_at, done_on = parted(finished) if done else (None, None)
-    planned_at, planned_on = parted(_planned(task, reading))
+    planned_at, planned_on = _with_day(_planned(task, reading), reading.zone)
     dated = done and finished is not None
     return Observation(
         connection=reading.connection, project_id=reading.project, project_key=reading.project,
@@ -132,6 +132,13 @@ def _planned(task: Task, reading: Reading) -> datetime | date | None:
     name, _, which = reading.planned.partition(":")
     written = task.fields.get("Finish", "") if name == "finish" else task.baselines.get(which or "0", "")
     return date_of(written, reading.zone, "Finish")
+
+
+def _with_day(found: datetime | date | None, zone: tzinfo) -> tuple[datetime | None, date | None]:
+    """The instant and its day in the plan's zone: in UTC, midnight in Shanghai is the day before."""
+    if isinstance(found, datetime):
+        return found, found.astimezone(zone).date()
+    return None, found
 
 
 def date_of(written: str, zone: tzinfo, name: str) -> datetime | date | None:

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from connectors.errors import BadPayload, SourceConfig
+from connectors.errors import SourceConfig
 from connectors.files.field_map import FIELD_NAMES, FIELD_OPTIONS, FieldMap, Mapped
-from connectors.files.sheets import EXCEL, ROWS_MAX, Cell, Grid, read_grids
+from connectors.files.sheets import ERROR, UNSAVED
 from connectors.files.source import Bad, FileSource, Item, fingerprint
 from connectors.http.fields import BadRow
 from connectors.registry import ConnectorInfo, Option, checked_options
+from connectors.spreadsheet.table import ERRORS, WIDE, Table, table_of
 from models.domain.observations import Rejected
 from models.records.reading import closest
 
-BYTES_MAX = 100_000_000
-UNPACKED_MAX = 1_000_000_000  # a small archive may unpack to something huge
+#: Between the texts of a row that waits; no decoder lets it into a text.
+_BETWEEN = "\ud800"
+
+
+class Kept(NamedTuple):
+    """A row that waits until the ids of all are known: one text takes a tenth of the memory of twenty."""
+
+    number: int
+    texts: str
+    faults: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row: its values under their headings, and where it stands."""
+    """One row: its values under their headings, what is wrong with those that are mapped, and where it stands."""
 
     record: dict[str, str | None]
-    cells: Mapping[str, Cell]
+    faults: Mapping[str, str]
     place: str  # plan.xlsx Sheet1:12
+
+    def sure_of(self, field: str) -> bool:
+        """Is what stands in a field its own? In a row that has shifted nothing is."""
+        return field not in self.faults and WIDE not in self.faults.values()
 
 
 class Spreadsheet(FileSource):
@@ -45,20 +56,36 @@ class Spreadsheet(FileSource):
 
     def read(self, file: Path) -> Iterator[Item]:
         """The milestones of one file; rows that share an id are put aside, all of them."""
-        lines = [line for line in self._lines(file) if self.mapped.is_milestone(line.record)]
-        ids = Counter(self._id(line) for line in lines)
-        for line in lines:
-            yield self._item(line, file, ids)
+        with table_of(self.name, file, self.sheet, self.header_row) as table:
+            self._check_columns(table.heads, file)
+            kept, ids = self._kept(table)
+        where = f"{file.name} {table.title}" if table.title else file.name
+        while kept:
+            yield self._item(_line(kept.popleft(), table.heads, where), file, ids)
         if not self.mapped.fields.project_field:
             yield self.mapped.fields.project_name or file.stem
 
-    def _id(self, line: Line) -> str:
-        return line.record.get(self.mapped.fields.id_field) or ""
+    def _kept(self, table: Table) -> tuple[deque[Kept], Counter[str]]:
+        """The rows that are milestones, or too odd to say, and how often each id comes."""
+        heads, fields = table.heads, self.mapped.fields
+        mapped = {at for at, head in enumerate(heads) if head in fields.fields()}
+        identity = heads.index(fields.id_field)
+        kept: deque[Kept] = deque()
+        ids: Counter[str] = Counter()
+        for row in table.rows:
+            faults = {at: ERROR for at in mapped if row.texts[at] in ERRORS}
+            faults |= {at: kind for at, kind in row.faults.items() if at in mapped or kind == WIDE}
+            if not (faults or any(row.texts)):  # nothing but formulas that are not ours
+                continue
+            if faults or not fields.only or self.mapped.is_milestone(_record(heads, row.texts)):
+                kept.append(Kept(row.number, _BETWEEN.join(row.texts), faults))
+                ids[row.texts[identity]] += 1
+        return kept, ids
 
     def _item(self, line: Line, file: Path, ids: Mapping[str, int]) -> Item:
-        identity = self._id(line)
+        identity = line.record[self.mapped.fields.id_field]
         try:
-            self._check_exact(line)
+            _check_faults(line)
             if identity and ids[identity] > 1:
                 raise BadRow("KEY_NOT_UNIQUE", found=f"{identity} ({line.place})")  # noqa: TRY301 - put aside below, as all others
             return self.mapped.observe(line.record, file.stem)
@@ -66,7 +93,7 @@ class Spreadsheet(FileSource):
             return self._bad(line, problem, file)
 
     def _bad(self, line: Line, problem: BadRow, file: Path) -> Bad:
-        """With its place: people look for the row."""
+        """With its place: people look for the row. An id or project that is not sure to be the row's own is none."""
         field, found = problem.params.get("field"), problem.params.get("found")
         params = dict(problem.params) | {"row": line.place}
         if field is not None:
@@ -74,43 +101,10 @@ class Spreadsheet(FileSource):
         elif found is not None and line.place not in str(found):
             params["found"] = f"{found} ({line.place})"
         raw = orjson.dumps({"row": line.place, **line.record}).decode()[:8000]
-        project = self.mapped.project(line.record, file.stem)
-        return Bad(Rejected(self.name, self._id(line) or None, problem.code, params, raw), project)
-
-    def _check_exact(self, line: Line) -> None:
-        """A number of more digits than the sheet keeps is no id, and no percentage."""
-        for field in self.mapped.fields.fields():
-            cell = line.cells.get(field)
-            if cell is not None and not cell.exact:
-                raise BadRow("PROOF_FIELD_TYPE", field=field, found=cell.text[:40], expected="text")
-
-    # --- the table ---
-
-    def _lines(self, file: Path) -> Iterator[Line]:
-        title, grid = self._grid(file)
-        at = self.header_row - 1 if self.header_row else next((i for i, row in enumerate(grid) if any(row)), None)
-        if at is None or at >= len(grid):
-            raise BadPayload("table_empty", file=file.name)
-        heads = [cell.text.strip() if cell else "" for cell in grid[at]]
-        self._check_columns(heads, file)
-        for offset, row in enumerate(grid[at + 1 :], at + 2):
-            cells = {h: c for h, c in zip(heads, row, strict=False) if h and c}
-            if cells:
-                record = {h: cells[h].text if h in cells else None for h in heads if h}
-                yield Line(record, cells, f"{file.name} {title}:{offset}" if title else f"{file.name}:{offset}")
-
-    def _grid(self, file: Path) -> tuple[str, Grid]:
-        data = _bytes_of(file)
-        grids, findings = read_grids(data, file.name)
-        if findings:
-            raise BadPayload("table_unreadable", file=file.name, why=str(findings[0].params.get("why", "")))
-        title = self.sheet or next(iter(grids), "")
-        if title not in grids:
-            known = closest(title, list(grids)) or ", ".join(grids)
-            raise SourceConfig("sheet_absent", connection=self.name, file=file.name, sheet=title, near=known)
-        if len(grids[title]) >= ROWS_MAX:
-            raise BadPayload("table_too_long", file=file.name, rows=ROWS_MAX)
-        return title, grids[title]
+        fields = self.mapped.fields
+        key = line.record[fields.id_field] if line.sure_of(fields.id_field) else None
+        project = self.mapped.project(line.record, file.stem) if line.sure_of(fields.project_field) else None
+        return Bad(Rejected(self.name, key, problem.code, params, raw), project)
 
     def _check_columns(self, heads: Sequence[str], file: Path) -> None:
         """Every column that the mapping names is there, once. Raises SourceConfig."""
@@ -121,20 +115,26 @@ class Spreadsheet(FileSource):
                 raise SourceConfig(code, connection=self.name, file=file.name, column=field, near=near)
 
 
-def _bytes_of(file: Path) -> bytes:
-    """A file that is not larger than a spreadsheet may be, packed or unpacked. Raises BadPayload."""
-    if file.stat().st_size > BYTES_MAX:
-        raise BadPayload("file_too_large", file=file.name, limit=BYTES_MAX // 1_000_000)
-    data = file.read_bytes()
-    if file.name.lower().endswith(EXCEL):
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                unpacked = sum(i.file_size for i in archive.infolist())
-        except zipfile.BadZipFile as problem:
-            raise BadPayload("table_unreadable", file=file.name, why=str(problem)) from None
-        if unpacked > UNPACKED_MAX:
-            raise BadPayload("file_too_large", file=file.name, limit=UNPACKED_MAX // 1_000_000)
-    return data
+def _record(heads: Sequence[str], texts: Sequence[str]) -> dict[str, str | None]:
+    return {head: text or None for head, text in zip(heads, texts, strict=True) if head}
+
+
+def _line(kept: Kept, heads: Sequence[str], where: str) -> Line:
+    faults = {heads[at] if kind != WIDE else "": kind for at, kind in kept.faults.items()}
+    return Line(_record(heads, kept.texts.split(_BETWEEN)), faults, f"{where}:{kept.number}")
+
+
+def _check_faults(line: Line) -> None:
+    """What a cell holds that is not its value, or not all of it, decides nothing. Raises BadRow."""
+    for field, kind in line.faults.items():
+        found = line.record.get(field) or ""
+        if kind == WIDE:
+            raise BadRow("ROW_TOO_WIDE", headings=len(line.record))
+        if kind == ERROR:
+            raise BadRow("CELL_IN_ERROR", field=field, found=found[:40])
+        if kind == UNSAVED:
+            raise BadRow("FORMULA_UNSAVED", field=field)
+        raise BadRow("PROOF_FIELD_TYPE", field=field, found=found[:40], expected="text")
 
 
 def build(

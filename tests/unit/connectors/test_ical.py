@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -91,12 +92,25 @@ def test_events_are_planned_dates_and_floating_times_are_in_the_configured_zone(
         (["RRULE:FREQ=MONTHLY"], "PROOF_FIELD_TYPE"),
         (["STATUS:COMPLETED", "STATUS:NEEDS-ACTION"], "PROOF_FIELD_TYPE"),
         (["COMPLETED:20261120T090000Z", "COMPLETED:20261121T090000Z"], "PROOF_FIELD_TYPE"),
+        (["SUMMARY:终验"], "PROOF_FIELD_TYPE"),
     ],
 )
 def test_odd_entries_are_put_aside(tmp_path: Path, lines: list[str], code: str) -> None:
     (page, *_) = pages(tmp_path, calendar(todo("bad", *lines), todo("good")))
     assert [(r.milestone_id, r.code) for r in page.rejected] == [("bad", code)]
     assert [o.milestone_id for o in page.observations] == ["good"]
+
+
+@pytest.mark.parametrize("line", ["UID:other", "RECURRENCE-ID:20261201T090000Z\nRECURRENCE-ID:20261202T090000Z"])
+def test_an_entry_with_two_ids_may_be_either(tmp_path: Path, line: str) -> None:
+    told = pages(tmp_path, calendar(todo("a", line), todo("b")))
+    assert [(r.milestone_id, r.code) for r in told[0].rejected] == [(None, "PROOF_FIELD_TYPE")]
+    assert told[1].snapshot_of == ()
+
+
+def test_a_last_change_that_cannot_be_read_is_not_told(tmp_path: Path) -> None:
+    (found,) = pages(tmp_path, calendar(todo("a", "LAST-MODIFIED:lately")))[0].observations
+    assert found.updated_at is None
 
 
 def test_the_same_id_twice_puts_both_aside_and_recurrences_are_told_apart(tmp_path: Path) -> None:
@@ -108,6 +122,65 @@ def test_the_same_id_twice_puts_both_aside_and_recurrences_are_told_apart(tmp_pa
 def test_only_entries_of_a_category(tmp_path: Path) -> None:
     data = calendar(todo("a", "CATEGORIES:Work,里程碑"), todo("b", "CATEGORIES:Work"), todo("c"))
     assert [o.milestone_id for o in pages(tmp_path, data, categories=["里程碑"])[0].observations] == ["a"]
+
+
+def test_a_fold_may_split_a_character(tmp_path: Path) -> None:
+    """RFC 5545, 3.1: lines are folded by octets."""
+    name = "里程碑" * 14
+    line = f"SUMMARY:{name}".encode()
+    folded = b"\r\n ".join([line[:75], *(line[at : at + 74] for at in range(75, len(line), 74))])
+    data = calendar(todo("a")).replace("SUMMARY:初验".encode(), folded)
+    (found,) = pages(tmp_path, data)[0].observations
+    assert found.name == name
+
+
+def test_what_a_calendar_says_of_itself_counts_wherever_it_stands(tmp_path: Path) -> None:
+    zone = "BEGIN:VTIMEZONE\nTZID:Site time\nBEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:+0300\nTZOFFSETTO:+0300\nEND:STANDARD\nEND:VTIMEZONE"
+    data = calendar(todo("a", "DUE;TZID=Site time:20261201T090000"), zone, "NAME:x", name="")
+    data = data.replace(b"X-WR-CALNAME:\r\n", b"")
+    (found,) = pages(tmp_path, data)[0].observations
+    assert (found.project_key, found.planned_at) == ("x", datetime(2026, 12, 1, 6, tzinfo=UTC))
+
+
+def test_an_alarm_within_says_nothing_of_its_to_do(tmp_path: Path) -> None:
+    alarm = "BEGIN:VALARM\nUID:alarm\nTRIGGER:soon\nSTATUS:x\nEND:VALARM"
+    (page, *_) = pages(tmp_path, calendar(todo("a", alarm), todo("b", alarm)))
+    assert ([o.milestone_id for o in page.observations], page.rejected) == (["a", "b"], ())
+
+
+def test_an_id_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    other = todo("a").replace("UID:a", "uid;X-BY=me:a")
+    (page, *_) = pages(tmp_path, calendar(todo("a"), other, todo("a\\,b"), todo("c")))
+    assert [(r.milestone_id, r.code) for r in page.rejected] == [("a", "KEY_NOT_UNIQUE")] * 2
+    assert [o.milestone_id for o in page.observations] == ["a,b", "c"]
+
+
+def test_what_is_put_aside_is_kept_as_it_was_written(tmp_path: Path) -> None:
+    (page, *_) = pages(tmp_path, calendar(todo("a", "STATUS:DONE", "X-NOTE:kept", "X-TOKEN:token=hunter2")))
+    assert "X-NOTE:kept" in page.rejected[0].raw
+    assert "hunter2" not in page.rejected[0].raw
+
+
+@pytest.mark.parametrize("lost", [b"END:VTODO", b"END:VCALENDAR", b"BEGIN:VTODO"])
+def test_a_calendar_that_is_cut_off_deletes_nothing(tmp_path: Path, lost: bytes) -> None:
+    whole = calendar(todo("a"), todo("b"))
+    at = whole.rindex(lost)
+    with pytest.raises(SourceError) as problem:
+        pages(tmp_path, calendar(todo("c")) + whole[:at] + whole[at + len(lost) + 2 :])
+    assert problem.value.trouble.code == "calendar_broken"
+
+
+def test_a_long_calendar_takes_little_memory(tmp_path: Path) -> None:
+    file = tmp_path / "plan.ics"
+    done = ("STATUS:COMPLETED", "COMPLETED:20261120T090000Z", "PERCENT-COMPLETE:100", "DUE;VALUE=DATE:20261201")
+    file.write_bytes(calendar(*(todo(f"u{n}", *done) for n in range(2000))))
+    source = CONNECTOR.build("c", {"path": [str(file)]}, clock=lambda: NOW)
+    tracemalloc.start()
+    try:
+        assert sum(1 for item in source.read(file) if not isinstance(item, str)) == 2000
+        assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,13 @@ def test_the_planned_date_is_the_finish_or_a_baseline(file: Path) -> None:
     assert seen(file, text, planned="baseline:3")[0].planned_on == date(2026, 10, 3)
 
 
+@pytest.mark.parametrize("time", ["00:00:00", "07:00:00", "17:00:00", "23:59:00"])
+def test_the_planned_day_is_the_one_that_the_plan_writes(file: Path, time: str) -> None:
+    """Midnight in Shanghai is the day before in UTC."""
+    (found,) = seen(file, plan(task(1, Finish=f"2026-12-31T{time}")))
+    assert found.planned_on == date(2026, 12, 31)
+
+
 def test_other_writers(file: Path) -> None:
     """No namespace, a prefix, true for 1, NA for no date, decimals in percentages, no milestone flag at all."""
     assert len(seen(file, plan(task(1), namespace=""))) == 1

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tracemalloc
 import zipfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import openpyxl
+import orjson
 import pytest
 
 from connectors.errors import SourceConfig, SourceError
+from connectors.files.field_map import FieldMap
 from connectors.spreadsheet import CONNECTOR
+from connectors.spreadsheet.connector import Spreadsheet
 from models.domain.observations import Page
 from models.ports import PullRequest
 
@@ -160,6 +164,113 @@ def test_an_archive_that_unpacks_to_something_huge_is_not_unpacked(tmp_path: Pat
     with pytest.raises(SourceError) as problem:
         pages(file)
     assert problem.value.trouble.code == "file_too_large"
+
+
+def workbook(tmp_path: Path, *rows: list[object]) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    file = tmp_path / "plan.xlsx"
+    book.save(file)
+    return file
+
+
+HEADS: list[object] = ["id", "name", "state", "on", "project"]
+DAY = date(2026, 11, 20)
+
+
+def test_a_row_that_should_name_its_project_and_does_not_is_put_aside(tmp_path: Path) -> None:
+    """A merged cell leaves all rows but its first blank: they are of no project called like the file."""
+    file = workbook(tmp_path, HEADS, ["1", "a", "done", DAY, "ZHYQ"], ["2", "b", "done", DAY, None])
+    book = openpyxl.load_workbook(file)
+    book.active.merge_cells("E2:E3")
+    book.save(file)
+    told = pages(file, project_field="project")
+    assert [(o.milestone_id, o.project_key) for o in told[0].observations] == [("1", "ZHYQ")]
+    assert [(r.milestone_id, r.code, r.params["field"]) for r in told[0].rejected] == [
+        ("2", "PROOF_FIELD_MISSING", "project (plan.xlsx Sheet:3)")
+    ]
+    assert told[1].snapshot_of == ("ZHYQ",)
+
+
+def test_a_blank_project_is_the_one_that_the_configuration_names_for_such_rows(tmp_path: Path) -> None:
+    file = workbook(tmp_path, HEADS, ["1", "a", "done", DAY, None])
+    (found,) = pages(file, project_field="project", project_name="REST")[0].observations
+    assert found.project_key == "REST"
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "key"),
+    [
+        (["1", "a", "#N/A", DAY], "CELL_IN_ERROR", "1"),
+        (["1", "a", "done", "#REF!"], "CELL_IN_ERROR", "1"),
+        (["#NAME?", "a", "done", DAY], "CELL_IN_ERROR", None),
+        (["1", "a", '=IF(1=1,"done","open")', DAY], "FORMULA_UNSAVED", "1"),
+        (["1", "a", "done", "=DATE(2026,11,20)"], "FORMULA_UNSAVED", "1"),
+        (['="1"', "a", "done", DAY], "FORMULA_UNSAVED", None),
+    ],
+)
+def test_a_cell_without_its_value_is_never_read_as_not_done(
+    tmp_path: Path, row: list[object], code: str, key: str | None
+) -> None:
+    file = workbook(tmp_path, HEADS, [*row, "=not.mapped()"], ["2", "b", "open", None, "#N/A"])
+    (page, *_) = pages(file)
+    assert [(r.milestone_id, r.code) for r in page.rejected] == [(key, code)]
+    assert "plan.xlsx Sheet:2" in str(page.rejected[0].params["field"])
+    assert [o.milestone_id for o in page.observations] == ["2"]
+
+
+def test_errors_decide_nothing_in_csv_either_and_not_whether_a_row_counts(tmp_path: Path) -> None:
+    (page, *_) = pages(table(tmp_path, "1,a,#N/A,,", "2,b,open,,#DIV/0!"), only=["state=done"])
+    assert [(r.milestone_id, r.code) for r in page.rejected] == [("1", "CELL_IN_ERROR")]
+
+
+def test_rows_of_formulas_that_are_not_ours_are_no_rows(tmp_path: Path) -> None:
+    (page, *_) = pages(workbook(tmp_path, HEADS, ["1", "a", "open", None, None], [None, None, None, None, "=A3"]))
+    assert ([o.milestone_id for o in page.observations], page.rejected) == (["1"], ())
+
+
+def test_a_row_with_more_cells_than_headings_is_put_aside_whole(tmp_path: Path) -> None:
+    told = pages(table(tmp_path, "1,a,x,done,2026-11-20,50", "2,b,done,2026-11-20,,,", "3,c,open"))
+    assert [(r.milestone_id, r.code, r.params["row"]) for r in told[0].rejected] == [
+        (None, "ROW_TOO_WIDE", "plan.csv:2")
+    ]
+    assert [o.milestone_id for o in told[0].observations] == ["2", "3"]
+    assert told[1].snapshot_of == ()  # the row may be any of the known ones
+
+
+def test_what_is_put_aside_is_kept_whole(tmp_path: Path) -> None:
+    (page, *_) = pages(table(tmp_path, "1,a,done,soon,50"))
+    assert orjson.loads(page.rejected[0].raw)["percent"] == "50"  # though no field is mapped to it
+
+
+@pytest.mark.parametrize("rows", [99_999, 100_000])
+def test_a_table_ends_at_its_limit_and_a_longer_one_is_an_error(tmp_path: Path, rows: int) -> None:
+    file = table(tmp_path, *(f"{n},a,open,," for n in range(rows)))
+    if rows < 100_000:
+        assert sum(len(p.observations) for p in pages(file)) == rows
+    else:
+        with pytest.raises(SourceError) as problem:
+            pages(file)
+        assert problem.value.trouble.code == "table_too_long"
+
+
+def test_a_long_table_takes_little_memory(tmp_path: Path) -> None:
+    wide = ",".join(f"c{n}" for n in range(15))
+    rest = ",".join("一些说明文字" for _ in range(15))
+    file = table(
+        tmp_path,
+        *(f"{n},里程碑,done,2026-11-20,50,{rest}" for n in range(10_000)),
+        head=f"id,name,state,on,percent,{wide}",
+    )
+    fields = FieldMap("id", "name", done_field="state", done_values=("done",))
+    source = Spreadsheet("c", [str(file)], "", 0, fields)
+    tracemalloc.start()
+    try:
+        assert sum(1 for item in source.read(file) if not isinstance(item, str)) == 10_000
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import openpyxl
 import pytest
 
 from connectors.files.excel_contracts import SHEETS, contracts_yaml, read_contract_sheets, write_template
-from connectors.files.sheets import Cell, cell_text
+from connectors.files.sheets import Cell
+from connectors.files.workbook import cell_text
 from models.domain.words import LANGUAGES
 from models.records.contract_file import Loaded, load_contract_text, long_form
 
