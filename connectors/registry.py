@@ -195,6 +195,12 @@ def one_of(name: str, key: str, value: str, allowed: Sequence[str]) -> None:
         raise SourceConfig("value_unknown", connection=name, key=key, found=repr(value), allowed=listed)
 
 
+def counting_rule(name: str, open_issues: str, *, counts: bool) -> None:
+    """Raise SourceConfig where open issues are to keep a milestone from being done, and nobody counts them."""
+    if open_issues == "not_done" and not counts:
+        raise SourceConfig("rule_uncounted", connection=name)
+
+
 def missing_projects(name: str, wanted: Sequence[str], known: Sequence[tuple[str, str]]) -> None:
     """Raise SourceConfig for wanted projects that the account does not see, with the closest it does."""
     names = {n for pair in known for n in pair}

@@ -27,7 +27,7 @@ from connectors.http.fields import BadRow, instant, text_or_none
 from connectors.http.hooks import GITLAB
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.http.source import Listing, Project, RestSource
-from connectors.registry import ConnectorInfo, Option, checked_options
+from connectors.registry import ConnectorInfo, Option, checked_options, counting_rule
 from models.domain.observations import Observation
 from models.ports import Reachability
 
@@ -224,7 +224,11 @@ class _Reading:
             self._histories = await self._events()
         issues = await self._counted(fresh.values())
         found = self._histories or {}
-        return {key: Detail(found.get(key, ()), own) for key, own in zip(fresh, issues, strict=True)}
+        counting = self._source.options.progress
+        return {
+            key: Detail(found.get(key, ()), own, counting and own is None)
+            for key, own in zip(fresh, issues, strict=True)
+        }
 
     async def _counted(self, rows: Iterable[Row]) -> list[Sequence[Row] | None]:
         """The issues of each; None where nobody counts. Where all are news, a project's are read at once."""
@@ -296,6 +300,7 @@ def build(
 ) -> GitLab:
     """A GitLab source from checked options."""
     found = GitLabOptions(**checked_options(name, CONNECTOR, options))
+    counting_rule(name, found.open_issues, counts=found.progress)
     return GitLab(name, found, clock, transport, sleep)
 
 

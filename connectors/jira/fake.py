@@ -73,7 +73,7 @@ class JiraFake(ScriptedVendor):
         return f"issue:{item.id}"
 
     def version(self, name: str, **more: object) -> Row:
-        """A version of the first project; `counts` are its issues to do and done."""
+        """A version of the first project; `counts` are its issues to do and done, None: Jira does not tell them."""
         row: Row = {"id": str(20_001 + len(self.versions)), "name": name, "released": False, "archived": False, "counts": (1, 0), **more}  # fmt: skip
         self.versions.append(row)
         return row
@@ -102,14 +102,7 @@ class JiraFake(ScriptedVendor):
             case ["status"]:
                 return reply([self._status(s) for s in STATES])
             case ["version", number, "unresolvedIssueCount"] if not self.cloud:
-                left, done = next(v["counts"] for v in self.versions if v["id"] == number)
-                return reply(
-                    {
-                        "self": f"{self.site}{request.url.path}",
-                        "issuesUnresolvedCount": left,
-                        "issuesCount": left + done,
-                    }
-                )
+                return self._left(request, number)
         return self._cloud(request, parts) if self.cloud else self._data_center(request, parts)
 
     def _cloud(self, request: httpx.Request, parts: list[str]) -> httpx.Response:
@@ -255,13 +248,21 @@ class JiraFake(ScriptedVendor):
     def _own_versions(self, project: str) -> Sequence[Row]:
         return [v for v in self.versions if project == "10000"]
 
+    def _left(self, request: httpx.Request, number: str) -> httpx.Response:
+        counts = next(v["counts"] for v in self.versions if v["id"] == number)
+        if counts is None:
+            return _error(404, "No such version.")
+        left, done = counts
+        told = {"issuesUnresolvedCount": left, **({"issuesCount": left + done} if isinstance(left, int) else {})}
+        return reply({"self": f"{self.site}{request.url.path}", **told})
+
     def _version(self, given: Row) -> Row:
         row = {k: v for k, v in given.items() if k != "counts"}
-        left, done = given["counts"]
+        left, done = given["counts"] or (0, 0)
         path = f"{self.site}{self.api}version/{given['id']}"
         counts = (
             {"issuesStatusForFixVersion": {"unmapped": 0, "toDo": left, "inProgress": 0, "done": done}}
-            if self.cloud
+            if self.cloud and given["counts"] is not None
             else {}
         )
         return {"self": path, "projectId": 10_000, "releaseDate": "2026-12-20", "overdue": False, **row, **counts}
