@@ -18,6 +18,7 @@ import orjson
 from connectors.http.agreement import believed
 from connectors.http.client import Http
 from connectors.http.fields import BadRow, rejected
+from connectors.http.named import Named, Place
 from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side
 from connectors.registry import missing_projects
 from models.domain.observations import Observation, Page, Rejected
@@ -93,8 +94,10 @@ class RestSource(ABC):
     def __init__(self, name: str, http: Http, *, reconcile_days: int = 7) -> None:
         self.name, self.http = name, http
         self.reconcile = timedelta(days=reconcile_days)
-        self.before = Memory()  # what the last pull left
+        self.remembered = Memory()  # what the last pull left
+        self.before = Memory()  # the same, or nothing where all is to be read anew
         self.after = Memory()  # what this one will leave
+        self.named: Named | None = None  # the configuration's names for parts of projects, where there are such
 
     async def __aenter__(self) -> Self:
         await self.http.__aenter__()
@@ -120,25 +123,41 @@ class RestSource(ABC):
     async def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Fetch what all rows need (states, types) once a pull, before any list. Raises SourceConfig."""
 
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """Where the names of `named` may stand: mostly the projects with their parts. Asked only where names are given."""
+        raise NotImplementedError(
+            f"{type(self).__name__} sets `named` and has no `places` for {len(projects)} projects"
+        )
+
     # --- what the base does with it ---
 
     async def check(self) -> Reachability:
         """The account behind the credentials, and what it sees."""
         account = await self.account()
         await self.prepare()
-        return Reachability(account, len(await self.projects()), rate_left=self.http.rate_left)
+        projects = await self.projects()
+        await self.look_for_names(projects)
+        return Reachability(account, len(projects), rate_left=self.http.rate_left)
+
+    async def look_for_names(self, projects: Sequence[Project]) -> None:
+        """Are the names of the configuration there, and where they were? Raises SourceConfig."""
+        if self.named is not None and self.named.wanted:
+            found = self.named.compare(await self.places(projects), self.remembered.kept)
+            self.after.kept |= found
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All milestones that changed; all of them at first, and again every `reconcile_days`."""
         now = int(request.now.timestamp())
-        self.before = Memory.load(request)
+        self.remembered = self.before = Memory.load(request)
         due = now - self.before.whole >= self.reconcile.total_seconds()
         if due:
             self.before = Memory()
         await self.account()
         await self.prepare()
+        self.after = Memory(now, now if due else self.before.whole)
         projects = await self._wanted(request.projects)
-        self.after = Memory(now, now if due else self.before.whole, {p.id for p in projects})
+        await self.look_for_names(projects)
+        self.after.projects = {p.id for p in projects}
         readers = [lambda p=p: self._project(p) for p in projects]
         async for page in side_by_side(readers, self.at_once):
             yield page

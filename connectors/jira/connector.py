@@ -24,6 +24,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Missing, Policy, checked_base
 from connectors.http.fields import BadRow, instant, text_or_none
 from connectors.http.hooks import JIRA
+from connectors.http.named import Named, Place
 from connectors.http.paging import Row, objects, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
@@ -93,6 +94,7 @@ class Jira(SparingSource):
     def __init__(self, name: str, options: JiraOptions, http: Http) -> None:
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self.options = options
+        self.named = Named(name, "milestones", options.types)
         self.edition: Edition = (Cloud if options.cloud else DataCenter)(http, options.concurrency)
         released_then = options.release_date == "done"
         self._rules = Rules(
@@ -129,6 +131,10 @@ class Jira(SparingSource):
         if absent and found:
             raise self._absent("type_absent", "milestones", absent, sorted(known))
         return found
+
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The issue types of each project: a team-managed one of Cloud has its own."""
+        return [Place(p.id, p.key, frozenset(str(t.get("name")) for t in _types(p.row))) for p in projects]
 
     async def check(self) -> Reachability:
         """The account, what it sees, and the permission that is missing where projects or issues are not shown."""

@@ -44,6 +44,7 @@ class JiraFake(ScriptedVendor):
         self.site = SITES[deployment]
         self.api = "/rest/api/3/" if self.cloud else "/rest/api/2/"
         self.versions: list[Row] = []
+        self.types: dict[int, str] = {}  # of a project, where its issue type is not Milestone (team-managed)
         self.closed_as: dict[str, tuple[str, str, str]] = {}  # the last status of an item, where it is not Closed
         self.resolutions: dict[str, str] = {}
         self.numbered: bool | str = False  # moments in changelogs as numbers: True (seconds), "ms"
@@ -271,7 +272,7 @@ class JiraFake(ScriptedVendor):
         key, name = PROJECTS[number]
         row: Row = {"id": str(10_000 + number), "key": key, "name": name, "self": f"{self.site}{self.api}project/{10_000 + number}",
                     "projectTypeKey": "software", "archived": False}  # fmt: skip
-        return {**row, "issueTypes": [self._type()]} if types else row
+        return {**row, "issueTypes": [self._type() | {"name": self.types.get(number, TYPE[1])}]} if types else row
 
     def _type(self) -> Row:
         return {"self": f"{self.site}{self.api}issuetype/{TYPE[0]}", "id": TYPE[0], "name": TYPE[1], "subtask": False}
