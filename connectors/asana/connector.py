@@ -102,7 +102,7 @@ class Asana(RestSource):
             for p, own in zip(projects, found, strict=True)
         ]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and whether the token may read tasks."""
         account, projects = await self.account(), await self.projects()
         await self.look_for_names(projects)

@@ -119,7 +119,7 @@ class ClickUp(RestSource):
             *(_project(team, one, [name, str(one.get("name"))]) for one in loose),
         ]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account and what it sees."""
         account = await self.account()
         await self.prepare()

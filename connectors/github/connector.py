@@ -180,7 +180,7 @@ class GitHub(RestSource):
         except Missing:
             return name, None
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and whether the token may read it."""
         answer = await self.ask("/user")
         account, scopes = text_or_none(_row(answer, "/user"), "login") or "?", answer.headers.get("x-oauth-scopes")

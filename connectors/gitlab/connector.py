@@ -106,7 +106,7 @@ class GitLab(RestSource):
         rows = await self.all("/groups", {"order_by": "id", "sort": "asc"})
         return [_project(r, GROUP, "full_path", "full_name") for r in rows]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and whether the token may read it."""
         account, missing = await self.account(), await self._missing()
         projects = await self.projects()

@@ -20,6 +20,7 @@ from connectors.http.client import Http
 from connectors.http.fields import BadRow, rejected
 from connectors.http.named import Named, Place
 from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side
+from connectors.http.shape import as_agreed
 from connectors.registry import missing_projects
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
@@ -133,6 +134,11 @@ class RestSource(ABC):
 
     async def check(self) -> Reachability:
         """The account behind the credentials, and what it sees."""
+        with as_agreed(self.http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
+        """What `check` says; for connectors that can say more."""
         account = await self.account()
         await self.prepare()
         projects = await self.projects()
@@ -152,16 +158,22 @@ class RestSource(ABC):
         due = now - self.before.whole >= self.reconcile.total_seconds()
         if due:
             self.before = Memory()
-        await self.account()
-        await self.prepare()
         self.after = Memory(now, now if due else self.before.whole)
-        projects = await self._wanted(request.projects)
-        await self.look_for_names(projects)
+        with as_agreed(self.http):
+            projects = await self._begun(request)
         self.after.projects = {p.id for p in projects}
         readers = [lambda p=p: self._project(p) for p in projects]
         async for page in side_by_side(readers, self.at_once):
             yield page
         yield Page((), cursor=self.after.dump(), last=True)
+
+    async def _begun(self, request: PullRequest) -> list[Project]:
+        """What comes before the lists: who we are, what all rows need, and the projects to read."""
+        await self.account()
+        await self.prepare()
+        projects = await self._wanted(request.projects)
+        await self.look_for_names(projects)
+        return projects
 
     async def _wanted(self, wanted: Sequence[str]) -> list[Project]:
         found = await self.projects()
@@ -211,16 +223,22 @@ class _Reader:
         name, source = f"walk:{self.project.id}:{self.listing.kind}", self.source
         for _ in range(WALKS_MAX):
             walk = self.listing.start(since)
-            async for rows in walk.pages():
+            async for rows in self._rows(walk):
                 yield await self._page(rows)
             if believed(walk, name, source.before.kept, source.after.kept):
                 self.whole = since is None
                 return
 
+    async def _rows(self, walk: Walk | Chain) -> AsyncIterator[list[Row]]:
+        with as_agreed(self.source.http):
+            async for rows in walk.pages():
+                yield rows
+
     async def _page(self, rows: Sequence[Row]) -> Page:
         listing, good, bad = self.listing, list[Observation](), list[Rejected]()
         prefix = f"{listing.kind}:" if listing.kind else ""
-        details = await listing.details(rows)
+        with as_agreed(self.source.http):
+            details = await listing.details(rows)
         for row in rows:
             identity = str(row.get(listing.key))
             self.ids.add(prefix + identity)

@@ -136,7 +136,7 @@ class Jira(SparingSource):
         """The issue types of each project: a team-managed one of Cloud has its own."""
         return [Place(p.id, p.key, frozenset(str(t.get("name")) for t in _types(p.row))) for p in projects]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and the permission that is missing where projects or issues are not shown."""
         account = await self.account()
         await self.prepare()

@@ -84,9 +84,9 @@ class Linear(SparingSource):
         who = str(viewer.get("name") or viewer["id"])
         return f"{who} ({named})" if named else who
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """With the requests that are left in this hour."""
-        found = await super().check()
+        found = await super()._checked()
         left = self.graph.last_headers.get("x-ratelimit-requests-remaining")
         return replace(found, rate_left=left or found.rate_left)
 

@@ -101,7 +101,7 @@ class Monday(RestSource):
         who = str(me.get("name") or me["id"])
         return f"{who} ({named})" if named else who
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """With the complexity left; `notes` are the boards that hold no milestones for want of a clear status column."""
         account = await self.account()
         boards = await self.projects()

@@ -32,6 +32,7 @@ from connectors.http.paging import (
     together,
     total_of,
 )
+from connectors.http.shape import as_agreed
 from connectors.pingcode import mapping
 from connectors.pingcode.comments import Comments
 from connectors.pingcode.memory import KnownReview, Memory, known_review
@@ -200,6 +201,10 @@ class PingCode:
 
     async def check(self) -> Reachability:
         """Who we are: the team that the application belongs to, and what could be read."""
+        with as_agreed(self.http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
         projects = [p for p in await self._projects(()) if not p.get("is_deleted")]
         missing: tuple[str, ...] = ()
         try:
@@ -222,6 +227,11 @@ class PingCode:
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """Changed milestones of the wanted projects; everything on the first pull, a full one, and now and then."""
+        with as_agreed(self.http):
+            async for page in self._pulled(request):
+                yield page
+
+    async def _pulled(self, request: PullRequest) -> AsyncIterator[Page]:
         memory = Memory() if request.full else Memory.load(request.cursor)
         since = memory.since(request.now, timedelta(days=self.options.reconcile_days))
         found = await self._projects(request.projects)

@@ -25,6 +25,7 @@ from connectors.http.client import ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, rejected
 from connectors.http.hooks import REDMINE
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, side_by_side, together, total_of
+from connectors.http.shape import as_agreed
 from connectors.redmine import mapping
 from connectors.redmine.comments import Comments
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
@@ -157,6 +158,10 @@ class Redmine:
 
     async def check(self) -> Reachability:
         """The account behind the key, and what it sees."""
+        with as_agreed(self.http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
         user = await self._account()
         await self._tracker_ids()
         return Reachability(str(user.get("login") or user.get("id")), len(await self._projects(())))
@@ -165,6 +170,11 @@ class Redmine:
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """Versions and tracked issues that changed; and for each project, which of them are still there."""
+        with as_agreed(self.http):
+            async for page in self._pulled(request):
+                yield page
+
+    async def _pulled(self, request: PullRequest) -> AsyncIterator[Page]:
         memory, told = _Memory.load(request), dict[str, str]()
         await self._account()
         projects = await self._projects(request.projects)

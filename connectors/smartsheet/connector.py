@@ -91,7 +91,7 @@ class Smartsheet(SparingSource):
             raise BadPayload("project_without_id", where="GET /sheets")
         return [Project(str(r["id"]), text_or_none(r, "name") or str(r["id"]), text_or_none(r, "name") or "", r) for r in rows]  # fmt: skip
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account and its sheets, and whether the token may read them."""
         account = await self.account()
         try:

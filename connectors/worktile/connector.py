@@ -26,6 +26,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import Bearer, Http, Policy, Send, Token, TokenRefused, token_answer, token_end
 from connectors.http.fields import BadRow, flag, need_mapping, need_text, rejected, seconds, unknown_fields, wrong_type
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.shape import as_agreed
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Page, Provenance, Rejected
@@ -114,10 +115,19 @@ class Worktile:
 
     async def check(self) -> Reachability:
         """The team behind the credentials is not named by the interface; the projects it sees are."""
+        with as_agreed(self._http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
         return Reachability("tenant", len(await self._projects(())), rate_left=self._http.rate_left)
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All milestones of the wanted projects; each project is a snapshot when its walk can be trusted."""
+        with as_agreed(self._http):
+            async for page in self._pulled(request):
+                yield page
+
+    async def _pulled(self, request: PullRequest) -> AsyncIterator[Page]:
         before = _remembered(request)
         marks: dict[str, str] = {}
         projects = await self._projects(request.projects)

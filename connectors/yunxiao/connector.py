@@ -72,7 +72,7 @@ class Yunxiao(RestSource):
         rows, _ = await settled(lambda: Chain(_Told(page, path).page, "id"))
         return [_project(r) for r in rows]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account and its projects, and whether the token may read milestones."""
         account, projects = await self.account(), await self.projects()
         missing: tuple[str, ...] = ()
