@@ -21,9 +21,11 @@ from connectors.http.fields import BadRow, rejected
 from connectors.http.named import Named, Place
 from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side
 from connectors.http.shape import as_agreed
-from connectors.registry import missing_projects
+from connectors.registry import missing_projects, none_left
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
+
+_AWAY = "away:"  # before a project's id, in what the cursor carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,27 @@ class RestSource(ABC):
         await self.account()
         await self.prepare()
         projects = await self._wanted(request.projects)
+        if not request.projects:
+            self._look_for_missing(projects, int(request.now.timestamp()))
         await self.look_for_names(projects)
         return projects
+
+    def _look_for_missing(self, projects: Sequence[Project], now: int) -> None:
+        """Does the account still see what the last pull read? Raises SourceRefused where nothing is left.
+
+        A project that is missing may have been deleted, or the account taken out of it: its milestones stay as they
+        are, and the cursor keeps since when it is away.
+        """
+        known = {k.removeprefix(_AWAY): since for k, since in self.remembered.kept.items() if k.startswith(_AWAY)}
+        before = self.remembered.projects | known.keys()
+        none_left(self.name, before, projects)
+        gone = before - {p.id for p in projects}
+        self.after.kept |= {_AWAY + i: known.get(i, str(now)) for i in gone}
+
+    @property
+    def away(self) -> dict[str, int]:
+        """Projects that an earlier pull read and this one did not see, by id: since when, in unix seconds."""
+        return {k.removeprefix(_AWAY): int(v) for k, v in self.after.kept.items() if k.startswith(_AWAY)}
 
     async def _wanted(self, wanted: Sequence[str]) -> list[Project]:
         found = await self.projects()

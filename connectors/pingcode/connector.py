@@ -36,7 +36,7 @@ from connectors.http.shape import as_agreed
 from connectors.pingcode import mapping
 from connectors.pingcode.comments import Comments
 from connectors.pingcode.memory import KnownReview, Memory, known_review
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
 
@@ -235,6 +235,8 @@ class PingCode:
         memory = Memory() if request.full else Memory.load(request.cursor)
         since = memory.since(request.now, timedelta(days=self.options.reconcile_days))
         found = await self._projects(request.projects)
+        if not request.projects:
+            none_left(self.name, memory.types, found)
         alive = {p["id"]: p for p in found if not p.get("is_deleted")}
         work = _Pull(alive, memory, since)
         await self._learn_types(work)

@@ -28,7 +28,7 @@ from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settl
 from connectors.http.shape import as_agreed
 from connectors.redmine import mapping
 from connectors.redmine.comments import Comments
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left, one_of
 from models.domain.observations import Observation, Page, Rejected, StateChange
 from models.ports import PullRequest, Reachability
 
@@ -178,6 +178,8 @@ class Redmine:
         memory, told = _Memory.load(request), dict[str, str]()
         await self._account()
         projects = await self._projects(request.projects)
+        if not request.projects:
+            none_left(self.name, memory.told, projects)
         await self._learn_closed()
         trackers = await self._tracker_ids()
         since = datetime.fromtimestamp(memory.since, UTC) - OVERLAP if memory.since else None

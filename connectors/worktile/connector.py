@@ -27,7 +27,7 @@ from connectors.http.client import Bearer, Http, Policy, Send, Token, TokenRefus
 from connectors.http.fields import BadRow, flag, need_mapping, need_text, rejected, seconds, unknown_fields, wrong_type
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
 from connectors.http.shape import as_agreed
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Page, Provenance, Rejected
 from models.ports import PullRequest, Reachability
@@ -131,6 +131,8 @@ class Worktile:
         before = _remembered(request)
         marks: dict[str, str] = {}
         projects = await self._projects(request.projects)
+        if not request.projects:
+            none_left(self.name, before, projects)
         for start in range(0, len(projects), self.options.concurrency or 1):
             some = projects[start : start + (self.options.concurrency or 1)]
             for project, (pages, mark) in zip(
