@@ -26,6 +26,7 @@ from connectors.http.client import Answer, ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, text_or_none
 from connectors.http.hooks import GITLAB
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.probe import permitted
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, counting_rule
 from models.domain.observations import Observation
@@ -113,7 +114,17 @@ class GitLab(RestSource):
         counted = projects if len(projects) <= COUNTED_MAX else []
         counts = await together([self._count(p) for p in counted])
         milestones = None if None in counts or not counted else sum(c or 0 for c in counts)
+        _, refused = await permitted(lambda: self._try_below(projects))
+        missing += refused
         return Reachability(account, len(projects), milestones, self.http.rate_left, missing)
+
+    async def _try_below(self, projects: Sequence[Project]) -> None:
+        """May what stands below milestones be read? Asked of one project."""
+        own = [p for p in projects if not p.id.startswith(GROUP)][:1]
+        counted = self.options.progress and all(p.row.get("issues_enabled") is not False for p in own)
+        for path in [path_of(p) for p in own]:
+            for below in ("events", *(("issues",) if counted else ())):
+                await self.http.ask("GET", f"{path}/{below}", params={"per_page": 1})
 
     async def _missing(self) -> tuple[str, ...]:
         """The scope that the token should have and has not; an older GitLab or an OAuth token does not say."""

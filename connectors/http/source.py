@@ -19,7 +19,8 @@ from connectors.http.agreement import believed
 from connectors.http.client import Http
 from connectors.http.fields import BadRow, rejected
 from connectors.http.named import Named, Place
-from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side
+from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side, together
+from connectors.http.probe import LISTS_MAX, counted, permitted
 from connectors.http.shape import as_agreed
 from connectors.registry import missing_projects, none_left
 from models.domain.observations import Observation, Page, Rejected
@@ -135,7 +136,10 @@ class RestSource(ABC):
     # --- what the base does with it ---
 
     async def check(self) -> Reachability:
-        """The account behind the credentials, and what it sees."""
+        """The account behind the credentials, what it sees, and whether it may read the lists.
+
+        Beside the account and the projects that costs one request for each list, twenty at most.
+        """
         with as_agreed(self.http):
             return await self._checked()
 
@@ -145,7 +149,17 @@ class RestSource(ABC):
         await self.prepare()
         projects = await self.projects()
         await self.look_for_names(projects)
-        return Reachability(account, len(projects), rate_left=self.http.rate_left)
+        milestones, missing = await permitted(lambda: self.probe(projects))
+        return Reachability(account, len(projects), milestones, self.http.rate_left, missing)
+
+    async def probe(self, projects: Sequence[Project]) -> int | None:
+        """How many milestones there are, where the lists are few and short; of many lists one is tried. Raises SourceRefused."""
+        lists = [one for p in projects[: LISTS_MAX + 1] for one in self.listings(p)]
+        if len(lists) > LISTS_MAX or len(projects) > LISTS_MAX:
+            await together([counted(one) for one in lists[:1]])
+            return None
+        found = await together([counted(one) for one in lists])
+        return None if None in found else sum(n or 0 for n in found)
 
     async def look_for_names(self, projects: Sequence[Project]) -> None:
         """Are the names of the configuration there, and where they were? Raises SourceConfig."""

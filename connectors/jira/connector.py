@@ -157,7 +157,9 @@ class Jira(SparingSource):
         found: list[int | None] = []
         typed = sorted({t for p in projects for t in self._type_ids(p)})
         if typed:
-            found.append(await self.edition.count(f"issuetype in ({', '.join(typed)})"))
+            wanted = f"issuetype in ({', '.join(typed)})"
+            found.append(await self.edition.count(wanted))
+            await self.edition.tried(f"project = {projects[0].id} AND {wanted}")
         if "version" in self.options.milestones and len(projects) <= COUNTED_MAX:
             found += await together([self._versions_of(p) for p in projects])
         elif "version" in self.options.milestones:

@@ -32,6 +32,7 @@ from connectors.http.paging import (
     together,
     total_of,
 )
+from connectors.http.probe import permitted
 from connectors.http.shape import as_agreed
 from connectors.pingcode import mapping
 from connectors.pingcode.comments import Comments
@@ -212,6 +213,8 @@ class PingCode:
             account = str(team.get("name", "?")) if isinstance(team, dict) else "?"
         except SourceRefused:
             account, missing = "?", ("pcp:read:global:team",)
+        _, refused = await permitted(lambda: self._probe(projects))
+        missing += refused
         planned = sum(p.get("type") in PLANNED for p in projects)
         notes = () if planned or not {"milestone", "phase"} & set(self.options.milestones) else ("NO_PLANNED_PROJECT",)
         return Reachability(
@@ -222,6 +225,17 @@ class PingCode:
             notes=notes,
             facts={"api": self._flavour},
         )
+
+    async def _probe(self, projects: Sequence[Row]) -> None:
+        """May the lists of a project be read? They are too many kinds to be counted."""
+        work = _Pull({p["id"]: p for p in projects if p.get("type") in PLANNED}, Memory(), None)
+        work.projects = dict(list(work.projects.items())[:1])
+        await self._learn_types(work)
+        for project, types in work.memory.types.items():
+            for kind in list(types)[:1]:
+                one = {"project_id": project, "type_id": kind}
+                named = self._flavour == "pjm"
+                await (self._walk("/v1/pjm/work_items", one) if named else self._plural([project], work)).fetch(0, 1)
 
     # --- the pull ---
 

@@ -96,11 +96,12 @@ class Smartsheet(SparingSource):
         account = await self.account()
         try:
             projects = await self.projects()
+            milestones = await self.probe(projects)
         except SourceRefused as problem:
             if problem.trouble.code != "no_permission":
                 raise
             return Reachability(account, 0, missing=("READ_SHEETS",))
-        return Reachability(account, len(projects), rate_left=self.http.rate_left)
+        return Reachability(account, len(projects), milestones, self.http.rate_left)
 
     # --- the rows of a sheet ---
 

@@ -26,6 +26,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import Bearer, Http, Policy, Send, Token, TokenRefused, token_answer, token_end
 from connectors.http.fields import BadRow, flag, need_mapping, need_text, rejected, seconds, unknown_fields, wrong_type
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.probe import LISTS_MAX, is_all, permitted
 from connectors.http.shape import as_agreed
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left
 from models.domain.contracts import EvidenceGrade
@@ -119,7 +120,16 @@ class Worktile:
             return await self._checked()
 
     async def _checked(self) -> Reachability:
-        return Reachability("tenant", len(await self._projects(())), rate_left=self._http.rate_left)
+        projects = await self._projects(())
+        count, missing = await permitted(lambda: self._probe(projects))
+        return Reachability("tenant", len(projects), count, self._http.rate_left, missing)
+
+    async def _probe(self, projects: Sequence[Row]) -> int | None:
+        """How many milestones there are, where the lists are few and short; of many lists one is tried."""
+        some = projects if len(projects) <= LISTS_MAX else projects[:1]
+        pages = await together([self._walk(f"{ROOT}/mission/projects/{p['_id']}/tasks").fetch(0, PAGE) for p in some])
+        found = sum(len(self._observed(page.rows, p).observations) for page, p in zip(pages, some, strict=True))
+        return found if len(some) == len(projects) and all(is_all(page) for page in pages) else None
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All milestones of the wanted projects; each project is a snapshot when its walk can be trusted."""
