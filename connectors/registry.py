@@ -7,14 +7,14 @@ A package of its own adds a connector with the entry-point group `huikuan.connec
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from connectors.errors import SourceConfig
+from connectors.errors import SourceConfig, SourceRefused
 from connectors.http.hooks import OWN, Hook
 from models.domain.trouble import Words
 from models.domain.words import catalogue
@@ -193,6 +193,18 @@ def one_of(name: str, key: str, value: str, allowed: Sequence[str]) -> None:
         near = difflib.get_close_matches(value, allowed, n=1, cutoff=0.5)
         listed = ", ".join([*near, *(a for a in allowed if a not in near)])
         raise SourceConfig("value_unknown", connection=name, key=key, found=repr(value), allowed=listed)
+
+
+def counting_rule(name: str, open_issues: str, *, counts: bool) -> None:
+    """Raise SourceConfig where open issues are to keep a milestone from being done, and nobody counts them."""
+    if open_issues == "not_done" and not counts:
+        raise SourceConfig("rule_uncounted", connection=name)
+
+
+def none_left(name: str, before: Collection[str], now: Collection[object]) -> None:
+    """Raise SourceRefused where the account saw projects the last time, and sees none at all now."""
+    if before and not now:
+        raise SourceRefused("projects_gone", connection=name, seen=len(before))
 
 
 def missing_projects(name: str, wanted: Sequence[str], known: Sequence[tuple[str, str]]) -> None:

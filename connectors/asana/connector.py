@@ -26,6 +26,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import text_or_none
 from connectors.http.hooks import ASANA
+from connectors.http.named import Named, Place
 from connectors.http.paging import Chain, Row, objects, settled, together, total_of
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -52,6 +53,11 @@ class AsanaOptions:
     concurrency: int = 4
     timeout: float = 30.0
 
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The sections whose tasks are milestones."""
+        return tuple(m.partition(":")[2] for m in self.milestones if m.startswith("section:"))
+
 
 class Asana(RestSource):
     """The workspaces that one account sees. Projects have no key there: people know them by name."""
@@ -59,6 +65,7 @@ class Asana(RestSource):
     def __init__(self, name: str, options: AsanaOptions, http: Http) -> None:
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self.options = options
+        self.named = Named(name, "milestones", options.sections)
         self._archived = False  # are archived projects read? only where projects are named
         self._agreements = Agreements()
 
@@ -86,9 +93,19 @@ class Asana(RestSource):
         self._archived = bool(wanted)
         return await super()._wanted(wanted)
 
-    async def check(self) -> Reachability:
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The sections of each project, empty ones too."""
+        paths = [f"/projects/{p.id}/sections" for p in projects]
+        found = await together([self._all(path, {"opt_fields": "name"}) for path in paths])
+        return [
+            Place(p.id, p.name, frozenset(str(s.get("name")) for s in own))
+            for p, own in zip(projects, found, strict=True)
+        ]
+
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and whether the token may read tasks."""
         account, projects = await self.account(), await self.projects()
+        await self.look_for_names(projects)
         counted = projects if len(projects) <= COUNTED_MAX and self.options.milestones == ("milestone",) else []
         try:
             if projects:

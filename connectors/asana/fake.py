@@ -14,6 +14,8 @@ MONTH = 30 * 86_400
 TOKEN = "2/1201234567890/93Kd2fakefakefake"  # noqa: S105 - invented
 WORKSPACE = "15793206719"
 
+SECTIONS = ["To do", "Milestones"]
+
 
 class AsanaFake(ScriptedVendor):
     """One workspace of two projects. A project's name is its key."""
@@ -31,6 +33,7 @@ class AsanaFake(ScriptedVendor):
         self.tasks: list[tuple[int, Row]] = []  # further tasks, with the number of their project
         self.also_in: dict[str, list[int]] = {}  # items in further projects
         self.archived: set[int] = set()
+        self.sections: dict[int, list[str]] = {}  # of a project, where they are not the usual ones
         self.scopes = True  # may the token read tasks
 
     def options(self, **changes: object) -> dict[str, object]:
@@ -58,6 +61,10 @@ class AsanaFake(ScriptedVendor):
                 return page(request, [{"gid": WORKSPACE, "resource_type": "workspace", "name": "acme.example"}])
             case ["projects"] if given.get("workspace") == WORKSPACE:
                 return page(request, [self._project(n) for n in range(len(PROJECTS))])
+            case ["projects", gid, "sections"]:
+                names = self.sections.get(int(gid) - 500, SECTIONS)
+                rows = [{"gid": f"{gid}{77 + n}", "resource_type": "section", "name": s} for n, s in enumerate(names)]
+                return page(request, rows)
             case ["projects", gid, "task_counts"]:
                 return self._counts(int(gid) - 500, given.get("opt_fields", ""))
             case ["tasks"] if self.scopes:

@@ -117,7 +117,7 @@ class AzureDevOps(SparingSource):
             raise BadPayload("project_without_id", where="/_apis/projects")
         return [Project(str(r["id"]), str(r["name"]), str(r["name"]), r) for r in rows]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and the scope that the token lacks."""
         account, projects = await self.account(), await self.projects()
         try:

@@ -27,6 +27,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import text_or_none
 from connectors.http.hooks import CLICKUP
+from connectors.http.named import Named, Place
 from connectors.http.paging import Chain, Row, objects, together
 from connectors.http.source import Listing, Project, RestSource
 from connectors.registry import ConnectorInfo, Option, checked_options, one_of
@@ -62,6 +63,7 @@ class ClickUp(RestSource):
     def __init__(self, name: str, options: ClickUpOptions, http: Http) -> None:
         super().__init__(name, http)
         self.options = options
+        self.named = Named(name, "milestones", options.named("list"))
         self.dropped = frozenset(s.casefold() for s in options.dropped_states)
         self.archives: set[str] = set()  # projects whose archived tasks are asked for in this pull
         self._teams: list[Row] = []
@@ -117,16 +119,21 @@ class ClickUp(RestSource):
             *(_project(team, one, [name, str(one.get("name"))]) for one in loose),
         ]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account and what it sees."""
         account = await self.account()
         await self.prepare()
         projects = await self.projects()
+        await self.look_for_names(projects)
         counted = projects if len(projects) <= COUNTED_MAX else []
         pages = await together([self.page(p, 0, archived=False) for p in counted if self._may_hold(p)])
         whole = bool(counted) and all(last for _, last in pages)
         count = sum(len(rows) for rows, _ in pages)
         return Reachability(account, len(projects), count if whole else None, self.http.rate_left)
+
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The lists themselves, which are the projects."""
+        return [Place(p.id, p.key, frozenset((p.name,))) for p in projects]
 
     async def _object(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
         body = await self.http.get(path, params)

@@ -30,6 +30,7 @@ class ClickUpFake(ScriptedVendor):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: list[Row] = []  # further tasks
+        self.lists = [key for key, _ in PROJECTS]  # the names of the two lists
         self.archived: set[str] = set()  # the ids of archived tasks
         self.loose: list[Row] = []  # lists in no folder
 
@@ -58,7 +59,7 @@ class ClickUpFake(ScriptedVendor):
             case ["team", "1234", "custom_item"]:
                 return told({"custom_items": [{"id": 1300, "name": "Acceptance", "name_plural": "Acceptances", "description": ""}]})  # fmt: skip
             case ["space", "790", "folder"]:
-                return told({"folders": [_folder()]})
+                return told({"folders": [_folder(self.lists)]})
             case ["space", "790", "list"]:
                 return told({"lists": self.loose})
             case ["list", number, "task"]:
@@ -131,11 +132,11 @@ def _space() -> Row:
     return {"id": SPACE, "name": "Delivery", "private": False, "statuses": [status("to do"), status("complete")], "multiple_assignees": False, "features": features}  # fmt: skip
 
 
-def _folder() -> Row:
+def _folder(lists: list[str]) -> Row:
     return {
         "id": FOLDER, "name": "交付", "orderindex": 0, "override_statuses": False, "hidden": False,
         "space": {"id": SPACE, "name": "Delivery", "access": True}, "task_count": "0",
-        "lists": [list_row(900 + n, key) for n, (key, _) in enumerate(PROJECTS)],
+        "lists": [list_row(900 + n, name) for n, name in enumerate(lists)],
     }  # fmt: skip
 
 

@@ -7,9 +7,9 @@ delivered. Nothing says who moved it. All moments are texts of milliseconds sinc
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from connectors.http.fields import BadRow, need_mapping, need_text, text_or_none, unknown_fields, wrong_type
+from connectors.http.fields import BadRow, millis, need_mapping, need_text, text_or_none, unknown_fields, wrong_type
 from connectors.http.paging import Row
 from connectors.http.source import Project
 from models.domain.observations import Observation, Provenance
@@ -18,7 +18,6 @@ KIND = "task"
 MILESTONE = 1  # custom_item_id; 0 or null is a plain task, others are the workspace's own types
 OPEN = ("open", "unstarted", "custom")
 OVER = ("done", "closed")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KNOWN = frozenset(
     "id custom_id custom_item_id name text_content description markdown_description status orderindex date_created date_updated "
     "date_closed date_done archived creator assignees group_assignees watchers checklists tags parent top_level_parent priority "
@@ -70,20 +69,6 @@ def task(connection: str, row: Row, project: Project, dropped: Collection[str]) 
 def since(row: Row) -> datetime | None:
     """Since when it is over: when it came to a done status, else when it was closed."""
     return millis(row, "date_done") or millis(row, "date_closed")
-
-
-def millis(row: Row, name: str) -> datetime | None:
-    """A moment in milliseconds since 1970, as text or number, or nothing."""
-    value = row.get(name)
-    if value is None or value == "":
-        return None
-    text = value if isinstance(value, str) else str(value)
-    if isinstance(value, bool) or not isinstance(value, str | int) or not (text.isascii() and text.isdecimal()):
-        raise wrong_type(name, value, "milliseconds since 1970")
-    number = int(text)
-    if not 100_000_000_000 <= number < 100_000_000_000_000:  # 1973 … 5138: seconds are refused
-        raise wrong_type(name, value, "milliseconds since 1970")
-    return _EPOCH + timedelta(milliseconds=number)
 
 
 def _link(row: Row) -> str | None:

@@ -37,6 +37,7 @@ from connectors.http.client import (
 )
 from connectors.http.headers import Dressed
 from connectors.http.paging import RawPage, Row, Walk, objects, together, total_of
+from connectors.http.probe import LISTS_MAX
 from connectors.http.source import Listing, Project, RestSource
 from connectors.http.waiting import asked_wait
 from connectors.http.wrapped import unwrapped
@@ -103,6 +104,14 @@ class FeishuProject(RestSource):
         found = _data(await self.http.post(f"{ROOT}/projects/detail", asked))
         rows = objects(list(found.values()) if isinstance(found, dict) else found, f"POST {ROOT}/projects/detail")
         return [_space(r) for r in rows]
+
+    async def probe(self, projects: Sequence[Project]) -> int | None:
+        """The items of each space; nodes are not counted: they cost a request for each item."""
+        some = projects if len(projects) <= LISTS_MAX else projects[:1]
+        totals = [total for _, total in await together([self._filtered(p, 1, 1, {}) for p in some])]
+        if self.options.milestones != ("item",) or len(some) < len(projects) or None in totals:
+            return None
+        return sum(t or 0 for t in totals)
 
     def listings(self, project: Project) -> Sequence[Listing]:
         """Work items and nodes, as configured."""

@@ -9,10 +9,10 @@ Source: larksuite/project-oapi-sdk-golang service/workitem, and the developer ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from connectors.http.fields import BadRow, need_mapping, need_text, unknown_fields, wrong_type
+from connectors.http.fields import BadRow, millis, need_mapping, need_text, unknown_fields, wrong_type
 from connectors.http.source import Project
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Provenance, StateChange
@@ -30,7 +30,6 @@ KNOWN_NODE = frozenset(
 )
 WAITING, RUNNING, PASSED = 1, 2, 3
 NODE_STATES = {WAITING: "not started", RUNNING: "in progress", PASSED: "done"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Seen in links that people share, not in the manual: the page of a work item.
 LINK = "{base}/{space}/{type}/detail/{id}"
 
@@ -115,18 +114,6 @@ def names(row: Mapping[str, Any]) -> Mapping[str, str]:
         if isinstance(key, str) and isinstance(name, str):
             found[key] = name
     return found
-
-
-def millis(row: Mapping[str, Any], name: str) -> datetime | None:
-    """Milliseconds since 1970, as a number or in digits; nothing for 0, empty and absent. Raises BadRow."""
-    value = row.get(name)
-    if value is None or value in (0, "", "0"):
-        return None
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    # Seconds would come out as a day in January 1970: no project has one.
-    if isinstance(number, bool) or not isinstance(number, int) or not 10_000_000_000 <= number < 100_000_000_000_000:
-        raise wrong_type(name, value, "milliseconds since 1970")
-    return _EPOCH + timedelta(milliseconds=number)
 
 
 def link(base: str, space: Project, row: Mapping[str, Any]) -> str:

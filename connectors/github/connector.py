@@ -8,7 +8,7 @@ a hundred milestones costs one. Pages that changed while later ones were read ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,11 +25,11 @@ from connectors.http.client import Answer, Http, Missing, Policy, Send
 from connectors.http.fields import BadRow, text_or_none
 from connectors.http.hooks import GITHUB
 from connectors.http.paging import Chain, Row, objects, settled, together
-from connectors.http.source import Listing, Memory, Project, RestSource
+from connectors.http.source import Listing, Project, RestSource
 from connectors.http.waiting import asked_wait
 from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
-from models.domain.observations import Observation, Page
-from models.ports import PullRequest, Reachability
+from models.domain.observations import Observation
+from models.ports import Reachability
 
 RULES = ("confirm", "allow", "not_done")
 MINUTE = 60.0  # GitHub: wait at least so long where a throttling answer does not say how long
@@ -111,7 +111,6 @@ class GitHub(RestSource):
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.options, self._clock = options, clock
-        self.remembered: Mapping[str, str] = {}
         policy = Policy(timeout=options.timeout, concurrency=options.concurrency, per_minute=options.per_minute or None)
         http = Http(
             options.base_url,
@@ -181,7 +180,7 @@ class GitHub(RestSource):
         except Missing:
             return name, None
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and whether the token may read it."""
         answer = await self.ask("/user")
         account, scopes = text_or_none(_row(answer, "/user"), "login") or "?", answer.headers.get("x-oauth-scopes")
@@ -207,12 +206,6 @@ class GitHub(RestSource):
 
     # --- the pull ---
 
-    async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
-        """As every source; who closed what is remembered also where all else is read anew."""
-        self.remembered = Memory.load(request).kept
-        async for page in super().pull(request):
-            yield page
-
     def listings(self, project: Project) -> Sequence[Listing]:
         """One list a repository."""
         reading = _Reading(self, project)
@@ -231,7 +224,8 @@ class _Reading:
         self._first: Answer | None = None  # a first page that turned out to be another than before
         self._kept = _Kept(self._named)
         self._walks = 0
-        self._people = _Kept.load(source.remembered.get(project.id)).people
+        # who closed what is remembered also where all else is read anew
+        self._people = _Kept.load(source.remembered.kept.get(project.id)).people
 
     async def _page(self, number: int, tag: str = "") -> Answer:
         return await self._source.ask(self._path, {"state": "all", "per_page": PAGE, "page": number}, tag)

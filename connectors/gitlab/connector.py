@@ -26,8 +26,9 @@ from connectors.http.client import Answer, ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, text_or_none
 from connectors.http.hooks import GITLAB
 from connectors.http.paging import RawPage, Row, Walk, objects, settled, together, total_of
+from connectors.http.probe import permitted
 from connectors.http.source import Listing, Project, RestSource
-from connectors.registry import ConnectorInfo, Option, checked_options
+from connectors.registry import ConnectorInfo, Option, checked_options, counting_rule
 from models.domain.observations import Observation
 from models.ports import Reachability
 
@@ -106,14 +107,24 @@ class GitLab(RestSource):
         rows = await self.all("/groups", {"order_by": "id", "sort": "asc"})
         return [_project(r, GROUP, "full_path", "full_name") for r in rows]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and whether the token may read it."""
         account, missing = await self.account(), await self._missing()
         projects = await self.projects()
         counted = projects if len(projects) <= COUNTED_MAX else []
         counts = await together([self._count(p) for p in counted])
         milestones = None if None in counts or not counted else sum(c or 0 for c in counts)
+        _, refused = await permitted(lambda: self._try_below(projects))
+        missing += refused
         return Reachability(account, len(projects), milestones, self.http.rate_left, missing)
+
+    async def _try_below(self, projects: Sequence[Project]) -> None:
+        """May what stands below milestones be read? Asked of one project."""
+        own = [p for p in projects if not p.id.startswith(GROUP)][:1]
+        counted = self.options.progress and all(p.row.get("issues_enabled") is not False for p in own)
+        for path in [path_of(p) for p in own]:
+            for below in ("events", *(("issues",) if counted else ())):
+                await self.http.ask("GET", f"{path}/{below}", params={"per_page": 1})
 
     async def _missing(self) -> tuple[str, ...]:
         """The scope that the token should have and has not; an older GitLab or an OAuth token does not say."""
@@ -224,7 +235,11 @@ class _Reading:
             self._histories = await self._events()
         issues = await self._counted(fresh.values())
         found = self._histories or {}
-        return {key: Detail(found.get(key, ()), own) for key, own in zip(fresh, issues, strict=True)}
+        counting = self._source.options.progress
+        return {
+            key: Detail(found.get(key, ()), own, counting and own is None)
+            for key, own in zip(fresh, issues, strict=True)
+        }
 
     async def _counted(self, rows: Iterable[Row]) -> list[Sequence[Row] | None]:
         """The issues of each; None where nobody counts. Where all are news, a project's are read at once."""
@@ -296,6 +311,7 @@ def build(
 ) -> GitLab:
     """A GitLab source from checked options."""
     found = GitLabOptions(**checked_options(name, CONNECTOR, options))
+    counting_rule(name, found.open_issues, counts=found.progress)
     return GitLab(name, found, clock, transport, sleep)
 
 

@@ -35,6 +35,7 @@ class GitLabFake(ScriptedVendor):
         self.archived: set[int] = set()  # projects
         self.totals = True  # above 10,000 rows GitLab does not count
         self.no_events = False  # pruned, or lost in an import
+        self.issues_on = True  # else the projects have their issues switched off
 
     def options(self, **changes: object) -> dict[str, object]:
         return {"base_url": "https://gitlab.example", "token": TOKEN, "per_minute": 0, "timeout": 0.05, **changes}
@@ -130,7 +131,7 @@ class GitLabFake(ScriptedVendor):
     def _project(self, number: int) -> Row:
         name = PROJECTS[number][1]
         return {"id": 11 + number, "path_with_namespace": _path(number), "name_with_namespace": f"Acme / {name}", "name": name,
-                "archived": 11 + number in self.archived, "issues_enabled": True, "merge_requests_enabled": True}  # fmt: skip
+                "archived": 11 + number in self.archived, "issues_enabled": self.issues_on, "merge_requests_enabled": True}  # fmt: skip
 
     def _row(self, item: Item) -> Row:
         kind, number = self._owner(item)

@@ -38,6 +38,7 @@ class Detail:
 
     history: History = ()
     issues: Sequence[Row] | None = None
+    uncounted: bool = False  # they should have been asked for, and could not
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def _author(event: Row) -> str | None:
 def milestone(connection: str, project: Project, row: Row, detail: Detail, rule: str, *, group: bool) -> Observation:
     """A milestone with what is known of it. Raises BadRow where a proof field is missing or of another type.
 
-    `rule` says what open issues of a closed milestone mean: allow, confirm (a person must), not_done.
+    `rule` says what open issues of a closed milestone mean: allow, confirm (a person must), not_done. Issues that
+    cannot be counted prove nothing: such a milestone is treated as one with open issues.
     """
     state = need_text(row, "state")
     if state not in STATES:
@@ -99,7 +101,8 @@ def milestone(connection: str, project: Project, row: Row, detail: Detail, rule:
     if isinstance(detail.history, BadRow):
         raise detail.history
     closed, left = state == "closed", _open(detail.issues)
-    done = closed and not (left and rule == "not_done")
+    doubtful = bool(left) or detail.uncounted
+    done = closed and not (doubtful and rule == "not_done")
     closing = _closing(row, detail.history, detail.issues if group else None) if done else _Closing()
     percent = percent_of(detail.issues)
     return Observation(
@@ -124,7 +127,7 @@ def milestone(connection: str, project: Project, row: Row, detail: Detail, rule:
         person_provenance=closing.provenance if closing.by else Provenance.ABSENT,
         percent_provenance=Provenance.ABSENT if percent is None else Provenance.CHILDREN,
         history=detail.history,
-        unproven=bool(done and left and rule == "confirm"),
+        unproven=done and doubtful and rule == "confirm",
         extra={**unknown_fields(row, KNOWN), **({"open_issues": left} if closed and left else {})},
     )
 

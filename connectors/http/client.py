@@ -155,6 +155,7 @@ class Http:
         self._budget = Budget(self.policy.per_minute, clock, sleep) if self.policy.per_minute else None
         self._accepted: Mapping[str, str] = {}  # the credentials that were last good for something
         self._last_headers: Mapping[str, str] = {}
+        self._last_where = ""  # method and path of the last request that was answered
         self.requests = 0
         quiet_http_logs()
 
@@ -205,6 +206,11 @@ class Http:
         """How many requests the source says are left, as it says it."""
         return rate_left(self._last_headers)
 
+    def of_last_answer(self, problem: SourceError) -> SourceError:
+        """The problem, said of the request that was answered last, without secrets."""
+        problem.at(self._last_where, self._secrets)
+        return problem
+
     async def _asked(self, question: _Question) -> Answer:
         async def attempt() -> Answer:
             return await self._once(question)
@@ -243,7 +249,7 @@ class Http:
                     raise refused_for_good(problem) from None
             else:
                 self._accepted = used
-                self._last_headers = response.headers
+                self._last_headers, self._last_where = response.headers, question.where
                 return Answer(response.status_code, response.headers, body)
         raise AssertionError(question.where)
 

@@ -71,6 +71,17 @@ def seconds(row: Mapping[str, Any], name: str, label: str = "") -> datetime | No
     raise wrong_type(label or name, value, "unix seconds")
 
 
+def millis(row: Mapping[str, Any], name: str, label: str = "") -> datetime | None:
+    """Milliseconds since 1970, as a number or in digits, or nothing (null, empty and 0). Seconds are refused."""
+    value = row.get(name)
+    if value is None or value in ("", "0") or (type(value) is int and value == 0):
+        return None
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+    if type(number) is not int or not 100_000_000_000 <= number < 100_000_000_000_000:  # 1973 to 5138
+        raise wrong_type(label or name, value, "milliseconds since 1970")
+    return _EPOCH + timedelta(milliseconds=number)
+
+
 def instant(row: Mapping[str, Any], name: str) -> datetime | None:
     """An ISO 8601 instant with its offset, or nothing."""
     value = row.get(name)

@@ -18,10 +18,15 @@ import orjson
 from connectors.http.agreement import believed
 from connectors.http.client import Http
 from connectors.http.fields import BadRow, rejected
-from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side
-from connectors.registry import missing_projects
+from connectors.http.named import Named, Place
+from connectors.http.paging import WALKS_MAX, Chain, Row, Walk, side_by_side, together
+from connectors.http.probe import LISTS_MAX, counted, permitted
+from connectors.http.shape import as_agreed
+from connectors.registry import missing_projects, none_left
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
+
+_AWAY = "away:"  # before a project's id, in what the cursor carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,10 @@ class RestSource(ABC):
     def __init__(self, name: str, http: Http, *, reconcile_days: int = 7) -> None:
         self.name, self.http = name, http
         self.reconcile = timedelta(days=reconcile_days)
-        self.before = Memory()  # what the last pull left
+        self.remembered = Memory()  # what the last pull left
+        self.before = Memory()  # the same, or nothing where all is to be read anew
         self.after = Memory()  # what this one will leave
+        self.named: Named | None = None  # the configuration's names for parts of projects, where there are such
 
     async def __aenter__(self) -> Self:
         await self.http.__aenter__()
@@ -120,29 +127,88 @@ class RestSource(ABC):
     async def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Fetch what all rows need (states, types) once a pull, before any list. Raises SourceConfig."""
 
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """Where the names of `named` may stand: mostly the projects with their parts. Asked only where names are given."""
+        raise NotImplementedError(
+            f"{type(self).__name__} sets `named` and has no `places` for {len(projects)} projects"
+        )
+
     # --- what the base does with it ---
 
     async def check(self) -> Reachability:
-        """The account behind the credentials, and what it sees."""
+        """The account behind the credentials, what it sees, and whether it may read the lists.
+
+        Beside the account and the projects that costs one request for each list, twenty at most.
+        """
+        with as_agreed(self.http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
+        """What `check` says; for connectors that can say more."""
         account = await self.account()
         await self.prepare()
-        return Reachability(account, len(await self.projects()), rate_left=self.http.rate_left)
+        projects = await self.projects()
+        await self.look_for_names(projects)
+        milestones, missing = await permitted(lambda: self.probe(projects))
+        return Reachability(account, len(projects), milestones, self.http.rate_left, missing)
+
+    async def probe(self, projects: Sequence[Project]) -> int | None:
+        """How many milestones there are, where the lists are few and short; of many lists one is tried. Raises SourceRefused."""
+        lists = [one for p in projects[: LISTS_MAX + 1] for one in self.listings(p)]
+        if len(lists) > LISTS_MAX or len(projects) > LISTS_MAX:
+            await together([counted(one) for one in lists[:1]])
+            return None
+        found = await together([counted(one) for one in lists])
+        return None if None in found else sum(n or 0 for n in found)
+
+    async def look_for_names(self, projects: Sequence[Project]) -> None:
+        """Are the names of the configuration there, and where they were? Raises SourceConfig."""
+        if self.named is not None and self.named.wanted:
+            found = self.named.compare(await self.places(projects), self.remembered.kept)
+            self.after.kept |= found
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All milestones that changed; all of them at first, and again every `reconcile_days`."""
         now = int(request.now.timestamp())
-        self.before = Memory.load(request)
+        self.remembered = self.before = Memory.load(request)
         due = now - self.before.whole >= self.reconcile.total_seconds()
         if due:
             self.before = Memory()
-        await self.account()
-        await self.prepare()
-        projects = await self._wanted(request.projects)
-        self.after = Memory(now, now if due else self.before.whole, {p.id for p in projects})
+        self.after = Memory(now, now if due else self.before.whole)
+        with as_agreed(self.http):
+            projects = await self._begun(request)
+        self.after.projects = {p.id for p in projects}
         readers = [lambda p=p: self._project(p) for p in projects]
         async for page in side_by_side(readers, self.at_once):
             yield page
         yield Page((), cursor=self.after.dump(), last=True)
+
+    async def _begun(self, request: PullRequest) -> list[Project]:
+        """What comes before the lists: who we are, what all rows need, and the projects to read."""
+        await self.account()
+        await self.prepare()
+        projects = await self._wanted(request.projects)
+        if not request.projects:
+            self._look_for_missing(projects, int(request.now.timestamp()))
+        await self.look_for_names(projects)
+        return projects
+
+    def _look_for_missing(self, projects: Sequence[Project], now: int) -> None:
+        """Does the account still see what the last pull read? Raises SourceRefused where nothing is left.
+
+        A project that is missing may have been deleted, or the account taken out of it: its milestones stay as they
+        are, and the cursor keeps since when it is away.
+        """
+        known = {k.removeprefix(_AWAY): since for k, since in self.remembered.kept.items() if k.startswith(_AWAY)}
+        before = self.remembered.projects | known.keys()
+        none_left(self.name, before, projects)
+        gone = before - {p.id for p in projects}
+        self.after.kept |= {_AWAY + i: known.get(i, str(now)) for i in gone}
+
+    @property
+    def away(self) -> dict[str, int]:
+        """Projects that an earlier pull read and this one did not see, by id: since when, in unix seconds."""
+        return {k.removeprefix(_AWAY): int(v) for k, v in self.after.kept.items() if k.startswith(_AWAY)}
 
     async def _wanted(self, wanted: Sequence[str]) -> list[Project]:
         found = await self.projects()
@@ -192,16 +258,22 @@ class _Reader:
         name, source = f"walk:{self.project.id}:{self.listing.kind}", self.source
         for _ in range(WALKS_MAX):
             walk = self.listing.start(since)
-            async for rows in walk.pages():
+            async for rows in self._rows(walk):
                 yield await self._page(rows)
             if believed(walk, name, source.before.kept, source.after.kept):
                 self.whole = since is None
                 return
 
+    async def _rows(self, walk: Walk | Chain) -> AsyncIterator[list[Row]]:
+        with as_agreed(self.source.http):
+            async for rows in walk.pages():
+                yield rows
+
     async def _page(self, rows: Sequence[Row]) -> Page:
         listing, good, bad = self.listing, list[Observation](), list[Rejected]()
         prefix = f"{listing.kind}:" if listing.kind else ""
-        details = await listing.details(rows)
+        with as_agreed(self.source.http):
+            details = await listing.details(rows)
         for row in rows:
             identity = str(row.get(listing.key))
             self.ids.add(prefix + identity)

@@ -22,7 +22,7 @@ class SparingSource(RestSource):
 
     def saw(self, project: Project, kind: str, identity: object = "") -> None:
         """A milestone is there, told or not. Without an id: milestones of this kind were looked for."""
-        self._alive[project.id].add(f"{kind}:{identity}")
+        self._alive.setdefault(project.id, set()).add(f"{kind}:{identity}")
 
     async def _project(self, project: Project) -> AsyncIterator[Page]:
         """As the base reads it, with the living in place of a snapshot."""

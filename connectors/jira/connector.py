@@ -24,6 +24,7 @@ from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Missing, Policy, checked_base
 from connectors.http.fields import BadRow, instant, text_or_none
 from connectors.http.hooks import JIRA
+from connectors.http.named import Named, Place
 from connectors.http.paging import Row, objects, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
@@ -31,7 +32,7 @@ from connectors.jira import mapping
 from connectors.jira.comments import Comments
 from connectors.jira.editions import Cloud, DataCenter, Edition, is_cloud
 from connectors.jira.mapping import Counts, Rules, States
-from connectors.registry import ConnectorInfo, Option, checked_options, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options, counting_rule, one_of
 from models.domain.observations import Observation, Page
 from models.ports import Reachability
 
@@ -93,9 +94,11 @@ class Jira(SparingSource):
     def __init__(self, name: str, options: JiraOptions, http: Http) -> None:
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self.options = options
+        self.named = Named(name, "milestones", options.types)
         self.edition: Edition = (Cloud if options.cloud else DataCenter)(http, options.concurrency)
+        released_then = options.release_date == "done"
         self._rules = Rules(
-            options.planned_field, options.percent_field, options.open_issues, options.release_date == "done"
+            options.planned_field, options.percent_field, options.open_issues, released_then, options.progress
         )
         self._states = States({}, frozenset())
         self._site = options.base_url.rstrip("/")
@@ -129,7 +132,11 @@ class Jira(SparingSource):
             raise self._absent("type_absent", "milestones", absent, sorted(known))
         return found
 
-    async def check(self) -> Reachability:
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The issue types of each project: a team-managed one of Cloud has its own."""
+        return [Place(p.id, p.key, frozenset(str(t.get("name")) for t in _types(p.row))) for p in projects]
+
+    async def _checked(self) -> Reachability:
         """The account, what it sees, and the permission that is missing where projects or issues are not shown."""
         account = await self.account()
         await self.prepare()
@@ -150,7 +157,9 @@ class Jira(SparingSource):
         found: list[int | None] = []
         typed = sorted({t for p in projects for t in self._type_ids(p)})
         if typed:
-            found.append(await self.edition.count(f"issuetype in ({', '.join(typed)})"))
+            wanted = f"issuetype in ({', '.join(typed)})"
+            found.append(await self.edition.count(wanted))
+            await self.edition.tried(f"project = {projects[0].id} AND {wanted}")
         if "version" in self.options.milestones and len(projects) <= COUNTED_MAX:
             found += await together([self._versions_of(p) for p in projects])
         elif "version" in self.options.milestones:
@@ -293,30 +302,35 @@ class _Versions:
         self._key = f"versions:{project.id}"
         self._untold = False
 
-    def observed(self, row: Row, counts: Counts | None) -> Observation | None:
+    def observed(self, row: Row, counts: Counts | BadRow | None) -> Observation | None:
         """The version; None where nothing changed since the last pull."""
         self._source.saw(self._project, "version", row.get("id"))
         if self._untold:
             return None
+        if isinstance(counts, BadRow):
+            raise counts
         told = mapping.counts_of(row) if self._source.options.cloud else counts
         return self._source.version(self._project, row, told if self._source.options.progress else None)
 
-    async def details(self, rows: Sequence[Row]) -> Mapping[str, Counts]:
+    async def details(self, rows: Sequence[Row]) -> Mapping[str, Counts | BadRow]:
         """The issues of each version, where they do not stand in its row."""
         source = self._source
         if source.options.cloud or not source.options.progress or not rows:
             return {}
-        source.after.kept[self._key] = sign = _sign(rows)
+        sign = _sign(rows)
         if self._since is not None and source.before.kept.get(self._key) == sign:
             self._untold = not await source.changed_issues(self._project, self._since)
         if self._untold:
+            source.after.kept[self._key] = sign
             return {}
-        counted = [str(r.get("id")) for r in rows if r.get("archived") is not True]
-        found = await together([self._count(i) for i in counted])
-        return {i: counts for i, counts in zip(counted, found, strict=True) if counts is not None}
+        ids = [str(r.get("id")) for r in rows]  # archived ones too: archiving closes no issue
+        found = await together([self._count(i) for i in ids])
+        if all(isinstance(c, Counts) for c in found):  # else they are asked for again in the next pull
+            source.after.kept[self._key] = sign
+        return {i: counts for i, counts in zip(ids, found, strict=True) if counts is not None}
 
-    async def _count(self, identity: str) -> Counts | None:
-        """None for a version that is gone meanwhile."""
+    async def _count(self, identity: str) -> Counts | BadRow | None:
+        """None where Jira does not tell them: a version that is gone meanwhile; BadRow for what are no numbers."""
         path = f"/version/{identity}/unresolvedIssueCount"
         try:
             told = await self._source.edition.object(path)
@@ -324,8 +338,11 @@ class _Versions:
             return None
         if "issuesUnresolvedCount" not in told:
             raise BadPayload("no_object", where=path)
-        total = mapping.whole(told, "issuesCount") if "issuesCount" in told else None
-        return Counts(mapping.whole(told, "issuesUnresolvedCount"), total)
+        try:
+            total = mapping.whole(told, "issuesCount") if "issuesCount" in told else None
+            return Counts(mapping.whole(told, "issuesUnresolvedCount"), total)
+        except BadRow as problem:
+            return problem  # this version waits in quarantine, the others go on
 
 
 def _types(project: Row) -> list[Row]:
@@ -368,6 +385,7 @@ def build(
     found = JiraOptions(**given)
     for kind in found.milestones:
         one_of(name, "milestones", kind.partition(":")[0] + (":" if ":" in kind else ""), ("version", "type:"))
+    counting_rule(name, found.open_issues, counts=found.progress)
     policy = Policy(timeout=found.timeout, concurrency=found.concurrency, per_minute=found.per_minute or None)
     credentials = found.credentials
     http = Http(

@@ -64,6 +64,11 @@ class Edition(ABC):
     def bare(self, jql: str) -> Walk | Chain:
         """A walk over what a query finds, ids only."""
 
+    async def tried(self, jql: str) -> None:
+        """Ask as a pull asks, for one page of ids: counting may be allowed where searching is not."""
+        async for _ in self.bare(jql).pages():
+            return
+
     async def object(self, path: str) -> Row:
         """An answer that must be an object."""
         return mapping_of(await self.http.get(self.api + path), path)

@@ -44,6 +44,7 @@ class JiraFake(ScriptedVendor):
         self.site = SITES[deployment]
         self.api = "/rest/api/3/" if self.cloud else "/rest/api/2/"
         self.versions: list[Row] = []
+        self.types: dict[int, str] = {}  # of a project, where its issue type is not Milestone (team-managed)
         self.closed_as: dict[str, tuple[str, str, str]] = {}  # the last status of an item, where it is not Closed
         self.resolutions: dict[str, str] = {}
         self.numbered: bool | str = False  # moments in changelogs as numbers: True (seconds), "ms"
@@ -73,7 +74,7 @@ class JiraFake(ScriptedVendor):
         return f"issue:{item.id}"
 
     def version(self, name: str, **more: object) -> Row:
-        """A version of the first project; `counts` are its issues to do and done."""
+        """A version of the first project; `counts` are its issues to do and done, None: Jira does not tell them."""
         row: Row = {"id": str(20_001 + len(self.versions)), "name": name, "released": False, "archived": False, "counts": (1, 0), **more}  # fmt: skip
         self.versions.append(row)
         return row
@@ -102,14 +103,7 @@ class JiraFake(ScriptedVendor):
             case ["status"]:
                 return reply([self._status(s) for s in STATES])
             case ["version", number, "unresolvedIssueCount"] if not self.cloud:
-                left, done = next(v["counts"] for v in self.versions if v["id"] == number)
-                return reply(
-                    {
-                        "self": f"{self.site}{request.url.path}",
-                        "issuesUnresolvedCount": left,
-                        "issuesCount": left + done,
-                    }
-                )
+                return self._left(request, number)
         return self._cloud(request, parts) if self.cloud else self._data_center(request, parts)
 
     def _cloud(self, request: httpx.Request, parts: list[str]) -> httpx.Response:
@@ -255,13 +249,21 @@ class JiraFake(ScriptedVendor):
     def _own_versions(self, project: str) -> Sequence[Row]:
         return [v for v in self.versions if project == "10000"]
 
+    def _left(self, request: httpx.Request, number: str) -> httpx.Response:
+        counts = next(v["counts"] for v in self.versions if v["id"] == number)
+        if counts is None:
+            return _error(404, "No such version.")
+        left, done = counts
+        told = {"issuesUnresolvedCount": left, **({"issuesCount": left + done} if isinstance(left, int) else {})}
+        return reply({"self": f"{self.site}{request.url.path}", **told})
+
     def _version(self, given: Row) -> Row:
         row = {k: v for k, v in given.items() if k != "counts"}
-        left, done = given["counts"]
+        left, done = given["counts"] or (0, 0)
         path = f"{self.site}{self.api}version/{given['id']}"
         counts = (
             {"issuesStatusForFixVersion": {"unmapped": 0, "toDo": left, "inProgress": 0, "done": done}}
-            if self.cloud
+            if self.cloud and given["counts"] is not None
             else {}
         )
         return {"self": path, "projectId": 10_000, "releaseDate": "2026-12-20", "overdue": False, **row, **counts}
@@ -270,7 +272,7 @@ class JiraFake(ScriptedVendor):
         key, name = PROJECTS[number]
         row: Row = {"id": str(10_000 + number), "key": key, "name": name, "self": f"{self.site}{self.api}project/{10_000 + number}",
                     "projectTypeKey": "software", "archived": False}  # fmt: skip
-        return {**row, "issueTypes": [self._type()]} if types else row
+        return {**row, "issueTypes": [self._type() | {"name": self.types.get(number, TYPE[1])}]} if types else row
 
     def _type(self) -> Row:
         return {"self": f"{self.site}{self.api}issuetype/{TYPE[0]}", "id": TYPE[0], "name": TYPE[1], "subtask": False}

@@ -60,12 +60,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the connection's options say about fields: planned date, percentage, and what a version's date is."""
+    """What the connection's options say about fields: planned date, percentage, what a version's date is and its issues mean."""
 
     planned: str = "duedate"
     percent: str = ""
     open_issues: str = "confirm"
     released_then: bool = False  # a version's release date is the day it was released
+    counted: bool = True  # a version's issues are counted; else nobody asks for them, and released is done
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -230,10 +231,12 @@ def version(connection: str, row: Row, project: Project, counts: Counts | None, 
     """A version as a milestone. Raises BadRow where a proof field is missing or of another type.
 
     `rules.open_issues` says what a version means that was released with open issues: allow, confirm, not_done.
+    Counts that should be there and are not prove nothing: such a version is treated as one with open issues.
     """
     released, archived = _truth(row, "released"), row.get("archived") is True
     left = counts.left if counts else 0
-    done = released and not (left and rules.open_issues == "not_done")
+    doubtful = bool(left) or (counts is None and rules.counted)
+    done = released and not (doubtful and rules.open_issues == "not_done")
     percent = (counts.all - left) * 10_000 // counts.all if counts and counts.all else None
     dated = day(row, "releaseDate")
     known = dated if done and rules.released_then else None
@@ -254,7 +257,7 @@ def version(connection: str, row: Row, project: Project, counts: Counts | None, 
         url=f"{site}/projects/{project.key}/versions/{row['id']}",
         date_provenance=Provenance.ABSENT if not done else Provenance.NATIVE if known else Provenance.FIRST_OBSERVED,
         percent_provenance=Provenance.ABSENT if percent is None else Provenance.CHILDREN,
-        unproven=bool(done and left and rules.open_issues == "confirm"),
+        unproven=done and doubtful and rules.open_issues == "confirm",
         extra={**unknown_fields(row, KNOWN_VERSION), **({"open_issues": left} if released and left else {})},
     )
 

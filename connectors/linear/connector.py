@@ -22,6 +22,7 @@ from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow, instant
 from connectors.http.graphql import Dialect, GraphQL, connection, judge
 from connectors.http.hooks import LINEAR
+from connectors.http.named import Named, Place
 from connectors.http.paging import PAGES_MAX, Chain, RawPage, Row, Walk, settled, together
 from connectors.http.source import Listing, Project
 from connectors.http.sparing import SparingSource
@@ -68,6 +69,7 @@ class Linear(SparingSource):
     def __init__(self, name: str, options: LinearOptions, http: Http) -> None:
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self.options = options
+        self.named = Named(name, "milestones", options.labels)
         self.graph = GraphQL(http, "/graphql")
 
     # --- what is there ---
@@ -82,9 +84,9 @@ class Linear(SparingSource):
         who = str(viewer.get("name") or viewer["id"])
         return f"{who} ({named})" if named else who
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """With the requests that are left in this hour."""
-        found = await super().check()
+        found = await super()._checked()
         left = self.graph.last_headers.get("x-ratelimit-requests-remaining")
         return replace(found, rate_left=left or found.rate_left)
 
@@ -94,6 +96,20 @@ class Linear(SparingSource):
         if any("id" not in r for r in rows):
             raise BadPayload("project_without_id", where=WHERE)
         return [Project(str(r["id"]), str(r.get("name") or r["id"]), str(r.get("name", "")), r) for r in rows]
+
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The teams, and the workspace: labels are theirs, not the projects'. One that had a label has none any more."""
+        del projects
+        rows, whole = await settled(lambda: self._chain("issueLabels", queries.LABELS))
+        if not whole or self.named is None:
+            raise BadPayload("moving_list", where=WHERE)
+        names: dict[str, set[str]] = {i: set() for i in self.named.ids_of(self.remembered.kept)}
+        titles = {i: i for i in names}
+        for row in rows:
+            identity, title = _owner(row)
+            titles[identity] = title
+            names.setdefault(identity, set()).add(str(row.get("name")))
+        return [Place(i, titles[i], frozenset(found)) for i, found in names.items()]
 
     def _chain(self, field: str, query: str, **variables: object) -> Chain:
         async def fetch(token: str | None) -> tuple[list[Row], str | None]:
@@ -228,6 +244,12 @@ def _good(found: T | BadRow | None) -> T | None:
     if isinstance(found, BadRow):
         raise found
     return found
+
+
+def _owner(label: Row) -> tuple[str, str]:
+    """Whose label it is: a team's, by id and name, or the workspace's."""
+    team = label.get("team")
+    return (str(team.get("id")), str(team.get("name"))) if isinstance(team, dict) else ("workspace", "workspace")
 
 
 def _sign(what: object) -> str:

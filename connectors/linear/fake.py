@@ -33,6 +33,7 @@ class LinearFake(ScriptedVendor):
         self.cancelled: set[str] = set()  # items whose issue was cancelled, not completed
         self.left = 1500
         self.asked_for: list[str] = []  # the names of the queries
+        self.labels: list[tuple[str, str]] = [("", "Milestone"), ("ENG", "Payment")]  # team ("": the workspace), name
         self.more_issues: dict[str, list[Row]] = {}  # item id -> further completed issues
 
     def options(self, **changes: object) -> dict[str, object]:
@@ -54,6 +55,7 @@ class LinearFake(ScriptedVendor):
         answers: Mapping[str, Callable[[Row], Row]] = {
             "Viewer": _viewer, "Projects": self._projects, "Milestones": self._milestones,
             "CompletedIssues": self._completed, "History": self._history, "LabelledIssues": self._labelled,
+            "Labels": self._labels,
         }  # fmt: skip
         if name not in answers:
             return failed("Cannot query that", "GRAPHQL_VALIDATION_FAILED", 400)
@@ -103,6 +105,13 @@ class LinearFake(ScriptedVendor):
         """Every item once more as an issue, for connections that have labels."""
         items = [i for i in self.items.values() if not i.removed and project_id(i.project) == given["project"]]
         return {"issues": _relay([self._issue(i) for i in items], given)}
+
+    def _labels(self, given: Row) -> Row:
+        rows: list[Row] = [
+            {"id": f"label-{n}", "name": name, "team": {"id": f"team-{team}", "name": team} if team else None}
+            for n, (team, name) in enumerate(self.labels)
+        ]
+        return {"issueLabels": _relay(rows, given)}
 
     def _issue(self, item: Item) -> Row:
         done = item.done and item.id not in self.cancelled

@@ -54,6 +54,16 @@ query LabelledIssues($project: ID!, $labels: [String!]!, $first: Int!, $after: S
 }
 """
 
+#: A label of a team and one of the workspace may have the same name; the filter by name takes all of them.
+LABELS = """
+query Labels($first: Int!, $after: String) {
+  issueLabels(first: $first, after: $after, includeArchived: true) {
+    nodes { id name team { id name } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
 HISTORY = """
 query History($issue: String!, $first: Int!, $after: String) {
   issue(id: $issue) {

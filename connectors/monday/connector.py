@@ -22,6 +22,7 @@ from connectors.http.client import ApiKey, Http, Policy
 from connectors.http.fields import BadRow
 from connectors.http.graphql import Dialect, GraphQL, judge
 from connectors.http.hooks import MONDAY
+from connectors.http.named import Named, Place
 from connectors.http.paging import Chain, RawPage, Row, Walk, objects, settled
 from connectors.http.source import Listing, Project, RestSource
 from connectors.monday import mapping, queries
@@ -78,6 +79,7 @@ class Monday(RestSource):
     def __init__(self, name: str, options: MondayOptions, http: Http) -> None:
         super().__init__(name, http, reconcile_days=options.reconcile_days)
         self.options = options
+        self.named = Named(name, "milestones", options.groups)
         self.graph = GraphQL(http, "/v2", {"API-Version": options.api_version})
         self._labels = Labels(frozenset(options.done_labels), frozenset(options.accepted_labels))
         self._quiet: set[str] = set()  # boards without an event since the last pull
@@ -99,12 +101,17 @@ class Monday(RestSource):
         who = str(me.get("name") or me["id"])
         return f"{who} ({named})" if named else who
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """With the complexity left; `notes` are the boards that hold no milestones for want of a clear status column."""
         account = await self.account()
         boards = await self.projects()
+        await self.look_for_names([b for b in boards if self._columns(b) is not None])
         without = tuple(b.name for b in boards if self._columns(b) is None)
         return Reachability(account, len(boards), self._counted(boards), self._budget, notes=without)
+
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The groups of each board, under their titles and their ids."""
+        return [Place(b.id, b.name, frozenset(_group_names(b))) for b in projects]
 
     def _counted(self, boards: Sequence[Project]) -> int | None:
         """How many milestones there are, where every item is one: the boards tell their number."""
@@ -251,6 +258,12 @@ class Monday(RestSource):
 def _columns(board: Project) -> list[Row]:
     found = board.row.get("columns")
     return [c for c in found if isinstance(c, dict) and not c.get("archived")] if isinstance(found, list) else []
+
+
+def _group_names(board: Project) -> list[str]:
+    found = board.row.get("groups")
+    groups = [g for g in found if isinstance(g, dict)] if isinstance(found, list) else []
+    return [str(g[name]) for g in groups for name in ("title", "id") if g.get(name)]
 
 
 def _pick(columns: Sequence[Row], wanted: str, types: Sequence[str], usual: str) -> str:

@@ -44,6 +44,7 @@ class MondayFake(ScriptedVendor):
         self.forgotten = 0  # the log reaches back to this second only
         self.cells: dict[str, list[Row]] = {}  # item id -> further column values
         self.groups: dict[str, str] = {}  # item id -> title of its group
+        self.titles: dict[int, list[str]] = {}  # of a board's groups, where they are not the usual ones
         self.labels = ("Working on it", "Done")
 
     def options(self, **changes: object) -> dict[str, object]:
@@ -82,6 +83,7 @@ class MondayFake(ScriptedVendor):
             {
                 "id": board_id(n), "name": key, "url": f"https://acme.monday.com/boards/{board_id(n)}", "type": "board",
                 "state": "active", "items_count": len(self._of(n)), "columns": self.columns,
+                "groups": [{"id": f"group{i}", "title": t} for i, t in enumerate(self.titles.get(n, ["Milestones", "里程碑", "任务"]))],
             }
             for n, (key, _) in enumerate(PROJECTS)
         ]  # fmt: skip

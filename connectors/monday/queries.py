@@ -9,6 +9,7 @@ query Boards($limit: Int!, $page: Int!) {
   boards(limit: $limit, page: $page, state: active) {
     id name url type state items_count
     columns { id title type archived }
+    groups { id title }
   }
 }
 """

@@ -22,7 +22,7 @@ from connectors.http import entra
 from connectors.http.agreement import Agreed, Agreements
 from connectors.http.budget import Sleep
 from connectors.http.client import Http, Policy
-from connectors.http.fields import text_or_none
+from connectors.http.named import Named, Place
 from connectors.http.paging import Chain, Row, objects, settled, together
 from connectors.http.source import Listing, Project, RestSource
 from connectors.ms_planner import mapping
@@ -54,6 +54,7 @@ class Planner(RestSource):
     def __init__(self, name: str, options: PlannerOptions, http: Http) -> None:
         super().__init__(name, http)
         self.options = options
+        self.named = Named(name, "buckets", options.buckets)
         self._buckets: dict[str, frozenset[str]] = {}  # plan -> buckets whose tasks are milestones
         self._agreements = Agreements()
 
@@ -70,12 +71,28 @@ class Planner(RestSource):
         titles = Counter(str(r.get("title")) for r in rows.values())
         return [_plan(r, unique=titles[str(r.get("title"))] == 1) for r in rows.values()]
 
+    async def places(self, projects: Sequence[Project]) -> Sequence[Place]:
+        """The buckets of each plan; which of them are named is kept for its tasks."""
+        found = await together([self._buckets_of(p) for p in projects])
+        named = {p.id: buckets for p, buckets in zip(projects, found, strict=True)}
+        wanted = self.options.buckets
+        self._buckets = {p: frozenset(i for i, n in own.items() if n in wanted) for p, own in named.items()}
+        return [Place(p.id, p.name, frozenset(named[p.id].values())) for p in projects]
+
+    async def _buckets_of(self, plan: Project) -> dict[str, str]:
+        """The names of a plan's buckets by their ids."""
+        path = f"{ROOT}/planner/plans/{quote(plan.id, safe='')}/buckets"
+        rows, whole = await settled(lambda: Chain(partial(self._pages, path), "id"))
+        if not whole:
+            raise BadPayload("moving_list", where=f"GET {path}")
+        return {str(r.get("id")): str(r.get("name")) for r in rows}
+
     def listings(self, project: Project) -> Sequence[Listing]:
         """The plan's tasks; of named buckets only those."""
         path = f"{ROOT}/planner/plans/{quote(project.id, safe='')}/tasks"
 
         def start(_: datetime | None) -> Agreed:
-            fetch = partial(self._tasks, project, path)
+            fetch = partial(self._pages, path)
             return self._agreements.chain(project.id, fetch, "id", self.before.kept, self.after.kept)
 
         return [Listing(start, lambda row, _: self._observed(project, row))]
@@ -84,13 +101,6 @@ class Planner(RestSource):
         if self.options.buckets and row.get("bucketId") not in self._buckets[plan.id]:
             return None
         return mapping.task(self.name, row, plan, self.options.tenant_id)
-
-    async def _tasks(self, plan: Project, path: str, link: str | None) -> tuple[list[Row], str | None]:
-        if self.options.buckets and plan.id not in self._buckets:
-            buckets, _ = await self._pages(f"{ROOT}/planner/plans/{quote(plan.id, safe='')}/buckets", None)
-            wanted = self.options.buckets
-            self._buckets[plan.id] = frozenset(str(b.get("id")) for b in buckets if text_or_none(b, "name") in wanted)
-        return await self._pages(path, link)
 
     async def _pages(self, path: str, link: str | None) -> tuple[list[Row], str | None]:
         """One page of a collection and the link to the next, which must be on the same host."""

@@ -27,6 +27,8 @@ class PlannerFake(ScriptedVendor):
         super().__init__()
         self.tokens = 0
         self.bucket_of: dict[str, str] = {}  # task id -> bucket id
+        self.buckets = ["里程碑", "To do"]  # of every plan
+        self.buckets_page = 100
         self.foreign_link = False  # the next page is said to be on another host
 
     def options(self, **changes: object) -> dict[str, object]:
@@ -45,7 +47,7 @@ class PlannerFake(ScriptedVendor):
         if steps[0] == "groups" and steps[2:] == ["planner", "plans"]:
             return self._plans(steps[1])
         if steps[:2] == ["planner", "plans"] and len(steps) == 4:
-            return self._tasks(request, steps[2]) if steps[3] == "tasks" else self._buckets(steps[2])
+            return self._tasks(request, steps[2]) if steps[3] == "tasks" else self._buckets(request, steps[2])
         return _error(404, "UnknownError", "")
 
     def _token(self, request: httpx.Request) -> httpx.Response:
@@ -63,12 +65,15 @@ class PlannerFake(ScriptedVendor):
         rows = [_plan(n) for n in range(len(PROJECTS))]
         return reply({"@odata.context": _context("planner/plans"), "@odata.count": len(rows), "value": rows})
 
-    def _buckets(self, plan: str) -> httpx.Response:
+    def _buckets(self, request: httpx.Request, plan: str) -> httpx.Response:
+        first, size = int(request.url.params.get("$skiptoken", 0)), self.buckets_page
         rows = [
             {"@odata.etag": 'W/"b"', "id": f"{plan}-{n}", "name": n, "planId": plan, "orderHint": "85"}
-            for n in ("里程碑", "To do")
+            for n in self.buckets
         ]
-        return reply({"@odata.context": _context("planner/buckets"), "value": rows})
+        link = str(request.url.copy_set_param("$skiptoken", str(first + size)))
+        more = {"@odata.nextLink": link} if first + size < len(rows) else {}
+        return reply({"@odata.context": _context("planner/buckets"), "value": rows[first : first + size], **more})
 
     def _tasks(self, request: httpx.Request, plan: str) -> httpx.Response:
         first = int(request.url.params.get("$skiptoken", 0))

@@ -20,6 +20,7 @@ import httpx
 from connectors.errors import BadPayload, SourceConfig
 from connectors.http.budget import Sleep
 from connectors.http.client import ApiKey, Http, Policy
+from connectors.http.fields import BadRow
 from connectors.http.headers import Dressed, NoCredentials
 from connectors.http.paging import Chain, Row, settled
 from connectors.http.source import Listing, Project, RestSource
@@ -89,8 +90,8 @@ class Odoo(RestSource):
         listed, whole = await settled(lambda: self._walk([], ["project_id"], LIGHT_PAGE))
         ids = defaultdict[str, list[str]](list)
         for row in listed if whole else []:
-            ids[mapping.project_of(row)].append(str(row["id"]))
-        return frozenset(mapping.project_of(r) for r in touched), {p: _sign(found) for p, found in ids.items()}
+            ids[_home(row)].append(str(row.get("id")))
+        return frozenset(_home(r) for r in touched), {p: _sign(found) for p, found in ids.items()}
 
     async def projects(self) -> list[Project]:
         """All projects, archived ones too. A name that two share cannot serve as a key."""
@@ -151,6 +152,14 @@ def _project(row: Row, *, unique: bool) -> Project:
         raise BadPayload("project_without_id", where="project.project.search_read")
     identity, name = str(row["id"]), str(row.get("name") or row["id"])
     return Project(identity, name if unique else identity, name, row)
+
+
+def _home(row: Row) -> str:
+    """A milestone's project; "" where it has none, or none that can be read: then its project's ids are other ones."""
+    try:
+        return mapping.project_of(row)
+    except BadRow:
+        return ""
 
 
 def _sign(ids: Sequence[str]) -> str:

@@ -87,7 +87,7 @@ class OpenProject(SparingSource):
         self._types = self._milestone_types(types)
         self._people = {}
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """With the number of milestones, and the permission that is missing where types and statuses are refused."""
         account, projects = await self.account(), await self.projects()
         try:

@@ -32,10 +32,12 @@ from connectors.http.paging import (
     together,
     total_of,
 )
+from connectors.http.probe import permitted
+from connectors.http.shape import as_agreed
 from connectors.pingcode import mapping
 from connectors.pingcode.comments import Comments
 from connectors.pingcode.memory import KnownReview, Memory, known_review
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
 
@@ -200,6 +202,10 @@ class PingCode:
 
     async def check(self) -> Reachability:
         """Who we are: the team that the application belongs to, and what could be read."""
+        with as_agreed(self.http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
         projects = [p for p in await self._projects(()) if not p.get("is_deleted")]
         missing: tuple[str, ...] = ()
         try:
@@ -207,6 +213,8 @@ class PingCode:
             account = str(team.get("name", "?")) if isinstance(team, dict) else "?"
         except SourceRefused:
             account, missing = "?", ("pcp:read:global:team",)
+        _, refused = await permitted(lambda: self._probe(projects))
+        missing += refused
         planned = sum(p.get("type") in PLANNED for p in projects)
         notes = () if planned or not {"milestone", "phase"} & set(self.options.milestones) else ("NO_PLANNED_PROJECT",)
         return Reachability(
@@ -218,13 +226,31 @@ class PingCode:
             facts={"api": self._flavour},
         )
 
+    async def _probe(self, projects: Sequence[Row]) -> None:
+        """May the lists of a project be read? They are too many kinds to be counted."""
+        work = _Pull({p["id"]: p for p in projects if p.get("type") in PLANNED}, Memory(), None)
+        work.projects = dict(list(work.projects.items())[:1])
+        await self._learn_types(work)
+        for project, types in work.memory.types.items():
+            for kind in list(types)[:1]:
+                one = {"project_id": project, "type_id": kind}
+                named = self._flavour == "pjm"
+                await (self._walk("/v1/pjm/work_items", one) if named else self._plural([project], work)).fetch(0, 1)
+
     # --- the pull ---
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """Changed milestones of the wanted projects; everything on the first pull, a full one, and now and then."""
+        with as_agreed(self.http):
+            async for page in self._pulled(request):
+                yield page
+
+    async def _pulled(self, request: PullRequest) -> AsyncIterator[Page]:
         memory = Memory() if request.full else Memory.load(request.cursor)
         since = memory.since(request.now, timedelta(days=self.options.reconcile_days))
         found = await self._projects(request.projects)
+        if not request.projects:
+            none_left(self.name, memory.types, found)
         alive = {p["id"]: p for p in found if not p.get("is_deleted")}
         work = _Pull(alive, memory, since)
         await self._learn_types(work)

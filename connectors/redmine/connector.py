@@ -25,9 +25,11 @@ from connectors.http.client import ApiKey, Http, Missing, Policy
 from connectors.http.fields import BadRow, instant, rejected
 from connectors.http.hooks import REDMINE
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, side_by_side, together, total_of
+from connectors.http.probe import LISTS_MAX, permitted
+from connectors.http.shape import as_agreed
 from connectors.redmine import mapping
 from connectors.redmine.comments import Comments
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, one_of
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left, one_of
 from models.domain.observations import Observation, Page, Rejected, StateChange
 from models.ports import PullRequest, Reachability
 
@@ -157,17 +159,47 @@ class Redmine:
 
     async def check(self) -> Reachability:
         """The account behind the key, and what it sees."""
+        with as_agreed(self.http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
         user = await self._account()
-        await self._tracker_ids()
-        return Reachability(str(user.get("login") or user.get("id")), len(await self._projects(())))
+        trackers = await self._tracker_ids()
+        projects = await self._projects(())
+        count, missing = await permitted(lambda: self._probe(projects, trackers))
+        who = str(user.get("login") or user.get("id"))
+        return Reachability(who, len(projects), count, self.http.rate_left, missing)
+
+    async def _probe(self, projects: Sequence[Row], trackers: str) -> int | None:
+        """How many milestones there are, where the projects are few; of many projects one is tried."""
+        await self._learn_closed()
+        some = projects if len(projects) <= LISTS_MAX else projects[:1]
+        issues = await self._issues({"tracker_id": trackers} if trackers else {}).fetch(0, 1)
+        versions = await together([self._own_versions(p) for p in some if "version" in self.options.milestones])
+        tracked = issues.total if trackers else 0
+        whole = tracked is not None and len(some) == len(projects)
+        return (tracked or 0) + sum(len(own) for own in versions) if whole else None
+
+    async def _own_versions(self, project: Row) -> list[Row]:
+        """A project's own versions; the list, which has no pages, also names those that others share with it."""
+        path = f"/projects/{project['id']}/versions.json"
+        found = _listed(await self.http.get(path), "versions", path)
+        return [v for v in found if _owner(v) in (None, str(project["id"]))]
 
     # --- the pull ---
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """Versions and tracked issues that changed; and for each project, which of them are still there."""
+        with as_agreed(self.http):
+            async for page in self._pulled(request):
+                yield page
+
+    async def _pulled(self, request: PullRequest) -> AsyncIterator[Page]:
         memory, told = _Memory.load(request), dict[str, str]()
         await self._account()
         projects = await self._projects(request.projects)
+        if not request.projects:
+            none_left(self.name, memory.told, projects)
         await self._learn_closed()
         trackers = await self._tracker_ids()
         since = datetime.fromtimestamp(memory.since, UTC) - OVERLAP if memory.since else None
@@ -196,13 +228,11 @@ class Redmine:
     async def _versions(
         self, project: Row, since: datetime | None, memory: _Memory, told: dict[str, str], alive: set[str]
     ) -> Page:
-        """The project's own versions; the list, which has no pages, also names those that others share with it."""
-        path = f"/projects/{project['id']}/versions.json"
+        """The project's own versions that changed, with their issues."""
         try:
-            found = _listed(await self.http.get(path), "versions", path)
+            own = await self._own_versions(project)
         except Missing:
             return Page(())  # the project went meanwhile; its absence from the list will tell
-        own = [v for v in found if _owner(v) in (None, str(project["id"]))]
         alive |= {f"version:{v.get('id')}" for v in own}
         here = _Project(project, await self._moved(project, since))
         good: list[Observation] = []

@@ -91,16 +91,17 @@ class Smartsheet(SparingSource):
             raise BadPayload("project_without_id", where="GET /sheets")
         return [Project(str(r["id"]), text_or_none(r, "name") or str(r["id"]), text_or_none(r, "name") or "", r) for r in rows]  # fmt: skip
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account and its sheets, and whether the token may read them."""
         account = await self.account()
         try:
             projects = await self.projects()
+            milestones = await self.probe(projects)
         except SourceRefused as problem:
             if problem.trouble.code != "no_permission":
                 raise
             return Reachability(account, 0, missing=("READ_SHEETS",))
-        return Reachability(account, len(projects), rate_left=self.http.rate_left)
+        return Reachability(account, len(projects), milestones, self.http.rate_left)
 
     # --- the rows of a sheet ---
 

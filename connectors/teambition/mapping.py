@@ -23,7 +23,7 @@ KNOWN_SPRINT = frozenset(
 )
 KNOWN_TASK = frozenset(
     "id taskId content note projectId creatorId executorId involveMembers isArchived isDone accomplishTime ancestorIds parentTaskId "
-    "created updated startDate dueDate customfields priority recurrence sfcId sprintId stageId storyPoint tagIds tasklistId tfsId "
+    "created updated startDate dueDate customfields isDeleted priority recurrence sfcId sprintId stageId storyPoint tagIds tasklistId tfsId "
     "uniqueId visible progress organizationId isTop rating labels source workTime recurrences tfsUpdateTime reminder divisions".split()
 )
 SPRINT_STATES = ("future", "active", "complete")
@@ -81,6 +81,7 @@ def _seen(
         done_at=(at or updated) if done else None,
         planned_at=instant(row, "dueDate"),
         updated_at=updated,
+        deleted=row.get("isDeleted") is True,
         archived=row.get("isArchived") is True,
         url=LINKS[kind].format(project=project.id, id=identity),
         date_provenance=found if done else Provenance.ABSENT,

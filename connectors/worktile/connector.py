@@ -26,7 +26,9 @@ from connectors.http.budget import Sleep
 from connectors.http.client import Bearer, Http, Policy, Send, Token, TokenRefused, token_answer, token_end
 from connectors.http.fields import BadRow, flag, need_mapping, need_text, rejected, seconds, unknown_fields, wrong_type
 from connectors.http.paging import WALKS_MAX, RawPage, Row, Walk, objects, settled, together, total_of
-from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects
+from connectors.http.probe import LISTS_MAX, is_all, permitted
+from connectors.http.shape import as_agreed
+from connectors.registry import ConnectorInfo, Option, checked_options, missing_projects, none_left
 from models.domain.contracts import EvidenceGrade
 from models.domain.observations import Observation, Page, Provenance, Rejected
 from models.ports import PullRequest, Reachability
@@ -114,13 +116,33 @@ class Worktile:
 
     async def check(self) -> Reachability:
         """The team behind the credentials is not named by the interface; the projects it sees are."""
-        return Reachability("tenant", len(await self._projects(())), rate_left=self._http.rate_left)
+        with as_agreed(self._http):
+            return await self._checked()
+
+    async def _checked(self) -> Reachability:
+        projects = await self._projects(())
+        count, missing = await permitted(lambda: self._probe(projects))
+        return Reachability("tenant", len(projects), count, self._http.rate_left, missing)
+
+    async def _probe(self, projects: Sequence[Row]) -> int | None:
+        """How many milestones there are, where the lists are few and short; of many lists one is tried."""
+        some = projects if len(projects) <= LISTS_MAX else projects[:1]
+        pages = await together([self._walk(f"{ROOT}/mission/projects/{p['_id']}/tasks").fetch(0, PAGE) for p in some])
+        found = sum(len(self._observed(page.rows, p).observations) for page, p in zip(pages, some, strict=True))
+        return found if len(some) == len(projects) and all(is_all(page) for page in pages) else None
 
     async def pull(self, request: PullRequest) -> AsyncIterator[Page]:
         """All milestones of the wanted projects; each project is a snapshot when its walk can be trusted."""
+        with as_agreed(self._http):
+            async for page in self._pulled(request):
+                yield page
+
+    async def _pulled(self, request: PullRequest) -> AsyncIterator[Page]:
         before = _remembered(request)
         marks: dict[str, str] = {}
         projects = await self._projects(request.projects)
+        if not request.projects:
+            none_left(self.name, before, projects)
         for start in range(0, len(projects), self.options.concurrency or 1):
             some = projects[start : start + (self.options.concurrency or 1)]
             for project, (pages, mark) in zip(

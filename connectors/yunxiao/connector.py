@@ -72,18 +72,17 @@ class Yunxiao(RestSource):
         rows, _ = await settled(lambda: Chain(_Told(page, path).page, "id"))
         return [_project(r) for r in rows]
 
-    async def check(self) -> Reachability:
+    async def _checked(self) -> Reachability:
         """The account and its projects, and whether the token may read milestones."""
         account, projects = await self.account(), await self.projects()
-        missing: tuple[str, ...] = ()
+        milestones, missing = None, tuple[str, ...]()
         try:
-            for project in projects[:1]:
-                await self._fetch(project, 1)
+            milestones = await self.probe(projects)
         except SourceRefused as problem:
             if problem.trouble.code != "no_permission":
                 raise
             missing = ("项目协作 / 里程碑: 只读",)
-        return Reachability(account, len(projects), None, self.http.rate_left, missing)
+        return Reachability(account, len(projects), milestones, self.http.rate_left, missing)
 
     def listings(self, project: Project) -> Sequence[Listing]:
         """Its milestones."""

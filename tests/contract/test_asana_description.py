@@ -35,8 +35,19 @@ def _description(file: Path) -> OpenAPI:
     assert listed["data"]["items"] == {"$ref": "#/components/schemas/TaskCompact"}
     listed["data"]["items"] = {"$ref": "#/components/schemas/TaskResponse"}
     schemas = spec["components"]["schemas"]
+    spec["paths"]["/projects/{project_gid}/sections"] = _SECTIONS
     schemas["TaskBase"]["allOf"][1]["properties"]["completed_by"] = {**schemas["UserCompact"], "nullable": True}
     return OpenAPI.from_dict({**spec, "servers": [{"url": BASE}]})
+
+
+#: Not in our excerpt of the description; by hand, from the documentation (getSectionsForProject).
+_QUERY = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in ("limit", "offset", "opt_fields")]
+_SECTIONS = {
+    "get": {
+        "parameters": [{"name": "project_gid", "in": "path", "required": True, "schema": {"type": "string"}}, *_QUERY],
+        "responses": {"200": {"description": "the sections of a project"}},
+    }
+}
 
 
 def _referee(shared_dir: Path, inner: httpx.AsyncBaseTransport) -> Described:
@@ -71,7 +82,8 @@ def test_a_whole_life_is_as_described(shared_dir: Path) -> None:
     assert len(bench.known.milestones) == 132
     assert referee.broken == []
     paths = {r.split("/api/1.0")[1] for r in vendor.requests}
-    assert paths == {"/users/me", "/workspaces", "/projects", "/tasks", "/projects/500/task_counts"}
+    assert paths == {"/users/me", "/workspaces", "/projects", "/tasks", "/projects/500/task_counts",
+                     "/projects/500/sections", "/projects/501/sections"}  # fmt: skip
 
 
 def test_the_whole_suite_is_as_described(shared_dir: Path) -> None:

@@ -134,6 +134,9 @@ async def test_a_wrong_question_is_caught(shared_dir: Path, path: str, params: d
 
 def test_a_wrong_answer_is_caught(shared_dir: Path) -> None:
     bench, referee = _bench(shared_dir)
-    bench.vendor.add("初验").unknown = {"date_done": 1795147200}
+    vendor = bench.vendor
+    assert isinstance(vendor, ClickUpFake)
+    vendor.loose = [list_row(910, "Payments")]
+    vendor.add("初验").unknown = {"date_done": 1795147200}
     bench.pull()
     assert any("date_done" in b for b in referee.broken)

@@ -13,7 +13,7 @@ from connectors.linear.connector import CONNECTOR
 from connectors.linear.fake import LinearFake
 
 pytestmark = pytest.mark.shared
-ASKED = {"Viewer", "Projects", "Milestones", "CompletedIssues", "History", "LabelledIssues"}
+ASKED = {"Viewer", "Projects", "Milestones", "CompletedIssues", "History", "LabelledIssues", "Labels"}
 
 
 @pytest.fixture(scope="module")

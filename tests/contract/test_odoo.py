@@ -154,3 +154,15 @@ def test_json_rpc_needs_a_database_and_a_login(missing: str) -> None:
 def test_an_unknown_protocol_is_named() -> None:
     bench = _bench()
     bench.fails(SourceConfig, lambda: bench.source({**bench.vendor.options(), "protocol": "xmlrpc"}))
+
+
+def test_a_milestone_that_lost_its_project_does_not_stop_the_others() -> None:
+    bench = _bench()
+    lost, other = bench.vendor.add("初验"), bench.vendor.add("终验", 1)
+    bench.pull()
+    lost.unknown = {"project_id": False}
+    bench.at(DAY)
+    lost.updated_at = bench.vendor.now
+    bench.vendor.finish(other)
+    bench.pull()
+    assert bench.seen(other).done

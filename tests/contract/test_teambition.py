@@ -120,3 +120,16 @@ def test_sprints_of_several_pages_are_believed_when_two_walks_agree() -> None:
     bench.pull()
     assert bench.seen(items[140]).deleted
     assert not bench.seen(items[139]).deleted
+
+
+@pytest.mark.parametrize("kind", ["sprint", "task"])
+def test_what_lies_in_the_bin_is_deleted_whatever_its_state(kind: str) -> None:
+    bench = _bench(milestones=[kind], tasks=QUERY)
+    item = bench.vendor.add("初验")
+    bench.vendor.finish(item)
+    item.unknown = {"isDeleted": True}
+    bench.vendor.tasks = [task(1, isDone=True, accomplishTime="2026-11-20T03:00:00.000Z", isDeleted=True)]
+    bench.pull()
+    (seen,) = bench.known.milestones.values()
+    assert seen.deleted
+    assert "isDeleted" not in seen.extra

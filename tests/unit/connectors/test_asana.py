@@ -74,6 +74,7 @@ def test_a_custom_type_ends_in_statuses_that_are_not_done(status: str | None, do
 
 def test_what_is_no_milestone_by_the_configuration_is_not_told() -> None:
     bench, vendor = _bench(milestones=["milestone", "section:Payments"])
+    vendor.sections = {0: ["To do", "Payments"], 1: ["To do", "Payments"]}
     elsewhere = task(4, [0, 1])
     elsewhere["memberships"][1]["section"]["name"] = "Payments"  # of the other project
     vendor.tasks = [(0, task(1)), (0, task(2, section="Payments")), (0, task(3, resource_subtype="approval")), (0, elsewhere)]  # fmt: skip

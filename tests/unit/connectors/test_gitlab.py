@@ -80,6 +80,22 @@ def test_a_milestone_closed_with_open_issues_is_reported(rule: str, done: bool, 
     assert told.extra == {"open_issues": 1}
 
 
+@pytest.mark.parametrize(
+    ("rule", "done", "unproven"), [("confirm", True, True), ("allow", True, False), ("not_done", False, False)]
+)
+def test_issues_that_are_switched_off_are_not_taken_for_closed(rule: str, done: bool, unproven: bool) -> None:
+    on = bench(open_issues=rule, milestones=["project"])
+    on.vendor.issues_on = False
+    item = on.vendor.add("M")
+    on.vendor.finish(item)
+    assert (seen(on, item).done, seen(on, item).unproven) == (done, unproven)
+
+
+def test_without_counting_open_issues_cannot_hinder_a_milestone() -> None:
+    with pytest.raises(SourceConfig, match="not_done"):
+        bench(progress=False, open_issues="not_done").source()
+
+
 def test_the_open_issue_of_a_closed_milestone_is_closed_later_or_leaves_it() -> None:
     """Either way a person need not confirm any more; the milestone itself did not change."""
     for leaves in (False, True):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import orjson
+import pytest
 
+from connectors.errors import SourceRefused
 from connectors.http.client import ApiKey, Http
 from connectors.http.fields import need_text
 from connectors.http.paging import Chain, RawPage, Row, Walk
 from connectors.http.source import Listing, Project, RestSource
+from connectors.kit.conformance import Bench
+from connectors.registry import connector, systems
 from models.domain.observations import Observation, Page
 from models.ports import PullRequest
 
@@ -199,3 +204,68 @@ async def test_a_list_that_nobody_counts_and_that_keeps_moving_claims_nothing() 
     tool = Numbered([task(n) for n in range(9)])
     tool.then = [lambda: tool.rows.pop(0)] * 3
     assert (await tool.read())[0] == []
+
+
+# --- projects that the account does not see any more --------------------------------------------------------
+
+
+def _night(vendor: Vendor, cursor: str | None, day: int, **asked: Any) -> tuple[Tool, str]:
+    at = NOW + timedelta(days=day)
+    tool = Tool("c", Http("https://tool.example", ApiKey("X-Key", "k"), clock=lambda: at, transport=vendor))
+    request = PullRequest((), cursor, asked.get("full", False), at)
+
+    async def read() -> str:
+        async with tool:
+            pages = [page async for page in tool.pull(request)]
+        return pages[-1].cursor or ""
+
+    return tool, asyncio.run(read())
+
+
+def test_a_project_that_is_missing_is_remembered_until_it_is_back() -> None:
+    vendor = Vendor()
+    _, cursor = _night(vendor, None, 0)
+    rows = vendor.tasks.pop("p2")
+    tool, cursor = _night(vendor, cursor, 1)
+    assert tool.away == {"p2": int((NOW + timedelta(days=1)).timestamp())}
+    tool, cursor = _night(vendor, cursor, 20)  # also where all is read anew
+    assert tool.away == {"p2": int((NOW + timedelta(days=1)).timestamp())}
+    vendor.tasks["p2"] = rows
+    tool, cursor = _night(vendor, cursor, 21)
+    assert tool.away == {}
+
+
+def test_no_project_at_all_where_there_were_some_is_no_quiet_night() -> None:
+    vendor = Vendor()
+    _, cursor = _night(vendor, None, 0)
+    vendor.tasks.clear()
+    for day in (1, 20):
+        with pytest.raises(SourceRefused, match="saw 2 projects") as problem:
+            _night(vendor, cursor, day)
+        assert "--full" in problem.value.advice
+    _, cursor = _night(vendor, cursor, 21, full=True)
+    _night(vendor, cursor, 22)
+
+
+def test_an_account_that_never_saw_a_project_is_not_complained_about() -> None:
+    vendor = Vendor()
+    vendor.tasks.clear()
+    _, cursor = _night(vendor, None, 0)
+    _night(vendor, cursor, 1)
+
+
+@pytest.mark.parametrize("system", [s for s in systems() if connector(s).reads == "api"])
+def test_every_connector_tells_that_no_project_is_left(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = connector(system)
+    assert info.fake is not None
+    fake: Any = info.fake()
+    bench = Bench(info, fake)
+    bench.item()
+    none = "_projects" if system in ("pingcode", "redmine", "worktile") else "projects"
+
+    async def nothing(*_: object) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(type(bench.source()), none, nothing)
+    bench.at(86_400)
+    assert bench.fails(SourceRefused, bench.pull).trouble.code == "projects_gone"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.feishu_project import mapping as feishu
-from connectors.http.fields import BadRow
+from connectors.http.fields import BadRow, millis
 from connectors.http.source import Project
 from connectors.ms_planner import mapping as planner
 from connectors.ms_project import mapping as dataverse
@@ -312,7 +312,7 @@ def test_a_reopened_item_is_open_and_keeps_its_history() -> None:
 @pytest.mark.parametrize("value", [int(AT.timestamp()), 17, -5, 10**20, "x", 1.5, True])
 def test_seconds_and_other_numbers_are_no_milliseconds(value: object) -> None:
     with pytest.raises(BadRow):
-        feishu.millis({"t": value}, "t")
+        millis({"t": value}, "t")
 
 
 @pytest.mark.parametrize(("status", "done"), [(1, False), (2, False), (3, True)])
@@ -361,3 +361,15 @@ def test_a_sprint_that_is_not_complete_is_open_whatever_its_date_says(state: str
 
 def test_a_task_in_the_bin_is_archived() -> None:
     assert teambition.task("c", {**TODO, "isArchived": True}, PLACE).archived
+
+
+@pytest.mark.parametrize("value", [None, "", 0, "0"])
+def test_no_milliseconds_are_no_moment(value: object) -> None:
+    assert millis({"t": value}, "t") is None
+
+
+@pytest.mark.parametrize("value", [1_795_147_200_000, "1795147200000"])
+def test_milliseconds_come_as_numbers_or_in_digits(value: object) -> None:
+    moment = millis({"t": value}, "t")
+    assert moment is not None
+    assert moment.timestamp() == 1_795_147_200
