@@ -181,7 +181,7 @@ class RestSource(ABC):
         readers = [lambda p=p: self._project(p) for p in projects]
         async for page in side_by_side(readers, self.at_once):
             yield page
-        yield Page((), cursor=self.after.dump(), last=True)
+        yield Page((), cursor=self.after.dump(), last=True, projects=tuple(sorted(self.after.projects)))
 
     async def _begun(self, request: PullRequest) -> list[Project]:
         """What comes before the lists: who we are, what all rows need, and the projects to read."""
@@ -263,6 +263,7 @@ class _Reader:
             if believed(walk, name, source.before.kept, source.after.kept):
                 self.whole = since is None
                 return
+        yield Page((), torn=(self.project.id,))
 
     async def _rows(self, walk: Walk | Chain) -> AsyncIterator[list[Row]]:
         with as_agreed(self.source.http):
