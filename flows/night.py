@@ -279,7 +279,14 @@ def _written_down(night: Night) -> Iterator[None]:
         raise
 
 
+def forbid_posted_replay(known_at: object, *, dry_run: bool) -> None:
+    """Raises StoreError: what was not known then would look as if it had stopped being true."""
+    if known_at is not None and not dry_run:
+        raise StoreError(code="REPLAY_POSTS")
+
+
 def _begin(night: Night) -> None:
+    forbid_posted_replay(night.known_at, dry_run=night.dry_run)
     row = {"run_id": night.run_id, "as_of": night.day, "started_at": int(night.now.timestamp()), "state": "running"}
     with night.store.begin() as connection:
         last = connection.execute(

@@ -21,7 +21,7 @@ from flows import wiring
 from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
 from flows.commands.sinks import check_sinks, counts_text, show_checks
 from flows.environment import prefect_api
-from flows.night import Night, NightOutcome, run_night, where_in
+from flows.night import Night, NightOutcome, forbid_posted_replay, run_night, where_in
 from flows.settings import ConnectionSettings, Loaded
 from flows.steps.contracts import read_files
 from flows.steps.pull import stored_milestones
@@ -48,6 +48,7 @@ def sync(
     language: str,
 ) -> int:
     """The nightly run, once, now."""
+    forbid_posted_replay(known_at, dry_run=dry_run)  # before a database is made
     loaded = settings(config)
     if only is not None and only not in loaded.settings.connections:
         known = ", ".join(loaded.settings.connections) or "-"
