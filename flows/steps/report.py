@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import NEVER, as_date
+from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import BlockedLine, Blocker, Evidence, ExceptionLine, ForecastLine, ReadyLine, RecordStatus
 
 
@@ -52,10 +53,11 @@ Decided = dict[str, Any]
 
 
 def _standing(connection: Connection, as_of: int) -> list[tuple[Any, ...]]:
+    """The current decision of each contract; of one that no file holds any more, too: its invoices stay what they are."""
     return fetch(
         connection,
-        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, d.body FROM standing s "
-        "JOIN contracts c ON c.id = s.contract_id AND c.active "
+        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, d.body, c.active FROM standing s "
+        "JOIN contracts c ON c.id = s.contract_id "
         "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d) "
         "ORDER BY c.number",
         {"d": as_of},
@@ -162,9 +164,9 @@ def _blocked(standing: Sequence[tuple[Any, ...]], connection: Connection) -> Ite
             "SELECT b.contract_id, b.event, b.connection, m.url FROM bindings b LEFT JOIN milestones m ON m.id = b.milestone_id",
         )
     }
-    for contract, number, customer, currency, manager, body in standing:
+    for contract, number, customer, currency, manager, body, active in standing:
         for code, status, _, _, expected, gross, _, _, blockers in orjson.loads(body):
-            if status != "not_ready":
+            if status != "not_ready" or not active:
                 continue
             yield BlockedLine(
                 contract=number, term=code, name=names.get((contract, code), code), customer=customer, currency=currency, gross=gross,
@@ -177,6 +179,16 @@ def _blocked(standing: Sequence[tuple[Any, ...]], connection: Connection) -> Ite
 def _blocker(entry: Sequence[Any], link: tuple[str | None, str | None], manager: str | None) -> Blocker:
     name, kind, planned, source = entry
     return Blocker(name, kind, None if planned is None else _day(planned), source or link[0], link[1], manager)
+
+
+def removed(connection: Connection, lines: Board) -> list[Finding]:
+    """Contracts that no file holds any more and that still have records on the list: told until those are gone."""
+    listed = {r.contract for r in lines.listed()}
+    return [
+        Finding("CONTRACT_REMOVED", Severity.WARNING, Place(file=file, contract=number), {"contract": number})
+        for number, file in fetch(connection, "SELECT number, file FROM contracts WHERE NOT active ORDER BY number")
+        if number in listed
+    ]
 
 
 def _exceptions(connection: Connection, as_of: int) -> tuple[ExceptionLine, ...]:
