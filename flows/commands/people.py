@@ -113,6 +113,28 @@ def _past(connection: Connection, text: str, event: str, today: date, language: 
     return day
 
 
+def _fact_key(
+    connection: Connection, contract_id: int, contract: str, event: str, day: int, *, value: bool
+) -> str | None:
+    """The identity of what is said of an event and a day; None where the last word on that day says it already.
+
+    Said, taken back and said again on one day are three facts: what was said before gets a number behind it.
+    """
+    said = [
+        bool(v)
+        for (v,) in fetch(
+            connection,
+            "SELECT value FROM facts WHERE contract_id = :c AND event = :e AND day = :d ORDER BY id",
+            {"c": contract_id, "e": event, "d": day},
+        )
+    ]
+    if said and said[-1] == value:
+        return None
+    again = said.count(value)
+    parts = ("fact", contract, event, str(day), str(value), *([str(again)] if again else []))
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))
+
+
 @command
 def record(config: Path, contract: str, event: str, day: str, by: str, *, value: bool, language: str) -> int:
     """Write an event down: a document signed, an acceptance, a sign-off."""
@@ -130,10 +152,10 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
             )
         when = day_number(_past(connection, day, event, wiring.today(loaded), language))
         contract_id = fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": contract})[0][0]
-        key = str(uuid.uuid5(NAMESPACE, f"fact\x1f{contract}\x1f{event}\x1f{when}\x1f{value}"))
+        key = _fact_key(connection, contract_id, contract, event, when, value=value)
         row = (key, contract_id, event, when, value, by, "recorded", _now())
         columns = ("key", "contract_id", "event", "day", "value", "by", "source", "recorded_at")
-        new = bulk_insert(connection, facts, columns, [row], ignore=True)
+        new = bulk_insert(connection, facts, columns, [row], ignore=True) if key else 0
     out.print(say("cli.recorded" if new else "cli.recorded_before", language, contract=contract, event=event, day=day))
     return 0
 
