@@ -445,6 +445,7 @@ def _night_report(
         lines = report.board(reader)
         unproven = bind.unproven(reader)
         told = {f.place.contract for f in found if f.code == "CONTRACT_REMOVED"}
+        below = report.below_ready(reader, night.day)
         removed = [f for f in report.removed(reader, lines) if f.place.contract not in told]
         waiting = fetch(
             reader, "SELECT connection, vendor_id, code, params FROM quarantine WHERE cleared_at IS NULL ORDER BY id"
@@ -472,7 +473,7 @@ def _night_report(
         withdrawn=lines.withdrawn,
         blocked=lines.blocked,
         exceptions=lines.exceptions,
-        findings=(*failed, *stopped, *found, *removed, *unproven, *quarantined),
+        findings=(*failed, *stopped, *found, *removed, *below, *unproven, *quarantined),
         forecast=lines.forecast,
         connections=tuple(
             ConnectionLine(

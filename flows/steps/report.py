@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import NEVER, as_date
 from models.domain.findings import Finding, Place, Severity
+from models.domain.money import amount_text, minor_digits
 from models.domain.ready import (
     BlockedLine,
     Blocker,
@@ -232,6 +233,42 @@ def removed(connection: Connection, lines: Board) -> list[Finding]:
         for number, file in fetch(connection, "SELECT number, file FROM contracts WHERE NOT active ORDER BY number")
         if number in listed
     ]
+
+
+_BELOW_READY = """
+SELECT c.number, c.file, t.code, r.currency, r.gross, SUM(i.gross) FROM ready_records r
+JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id
+JOIN invoices i ON i.term_id = r.term_id AND i.cancelled_day IS NULL AND i.issued_day <= :d
+LEFT JOIN withdrawals w ON w.record_id = r.record_id
+WHERE w.record_id IS NULL AND (i.gross IS NULL OR i.gross > (SELECT COALESCE(SUM(k.gross), 0) FROM credits k WHERE k.invoice_id = i.id))
+GROUP BY r.record_id, c.number, c.file, t.code, t.position, r.currency, r.gross
+HAVING COUNT(i.gross) = COUNT(*) AND SUM(i.gross) < r.gross ORDER BY c.number, t.position
+"""
+
+
+def below_ready(connection: Connection, as_of: int) -> list[Finding]:
+    """Terms of which only a part was invoiced: one invoice takes the whole record off the list, so the rest is told.
+
+    An invoice without a sum asks for all. What was credited in part was asked for; what was credited entirely was not.
+    """
+    return [
+        Finding(
+            "INVOICED_BELOW_READY",
+            Severity.WARNING,
+            Place(file=file, contract=number, term=term),
+            {
+                "which": f"{number}/{term}",
+                "ready": _said(gross, currency),
+                "invoiced": _said(int(invoiced), currency),
+                "left": _said(gross - int(invoiced), currency),
+            },
+        )
+        for number, file, term, currency, gross, invoiced in fetch(connection, _BELOW_READY, {"d": as_of})
+    ]
+
+
+def _said(minor: int, currency: str) -> str:
+    return f"{currency} {amount_text(minor, minor_digits(currency))}"
 
 
 def _exceptions(connection: Connection, as_of: int) -> tuple[ExceptionLine, ...]:
