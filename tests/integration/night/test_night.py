@@ -308,3 +308,15 @@ def test_the_checks_look_at_both_doors(firm: Company) -> None:
     docs = firm.folder / "out" / "data-docs"
     assert {p.name for p in docs.iterdir()} >= {"index.html", "in-rd.html", "out.html"}
     assert outcome.report.findings == ()
+
+
+def test_a_connection_that_is_not_configured_is_told_and_a_configured_one_that_is_not_pulled_is_not(
+    firm: Company,
+) -> None:
+    firm.contract("C-1", connection="rdd")
+    firm.contract("C-2", connection="ops", project="OPS", first="M1 ops", second="M2 ops")
+    firm.night()
+    outcome = firm.night(only="rd")
+    found = [f for f in outcome.report.findings if f.code in ("CONNECTION_UNKNOWN", "MILESTONE_UNKNOWN")]
+    assert [(f.code, f.place.contract, f.params["closest"]) for f in found] == [("CONNECTION_UNKNOWN", "C-1", "rd")] * 2
+    assert outcome.exit_code == 1
