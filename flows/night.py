@@ -137,6 +137,12 @@ class Night:
     known_at: int | None = None
     say: Callable[[str], None] = lambda _text: None
     zone: tzinfo = UTC  # the company's
+    configured: frozenset[str] = frozenset()  # every connection of the configuration; `connections` may be one of them
+
+    @property
+    def all_connections(self) -> frozenset[str]:
+        """The names that a contract may use."""
+        return self.configured | {c.name for c in self.connections}
 
     @property
     def day(self) -> int:
@@ -186,9 +192,7 @@ async def run_night(night: Night, runner: Runner = directly) -> NightOutcome:
         ahead = await runner("look ahead", _look_ahead, night)
         judged.findings += ahead.findings
         written = await runner("write back", _write_back, night, prolong) if night.write_back else {}
-        report_ = _night_report(
-            night, pulls, [*read.findings, *(u.finding for u in unbound), *judged.findings], judged.new
-        )
+        report_ = _night_report(night, pulls, [*read.findings, *unbound, *judged.findings], judged.new)
         pushed = await runner("push", _push, night, report_, prolong) if night.push else PushOutcome()
         report_ = replace(report_, findings=(*pushed.findings, *report_.findings), outlook=ahead.outlook)
         files, failed = ([], None) if night.dry_run else await runner("report", _report, night, report_)
@@ -248,7 +252,7 @@ async def run_sooner(night: Night) -> Sooner:
         unbound = await _bind(night)
         judged = await _match_and_post(night, prolong)
         stopped = [f for p in pulls for f in p.findings]
-        found = [*stopped, *read.findings, *(u.finding for u in unbound), *judged.findings]
+        found = [*stopped, *read.findings, *unbound, *judged.findings]
         done = Sooner(tuple(pulls), judged.posted)
         _close(night, "done" if done.is_done else "in_part", judged.posted, judged.evaluated, found)
     return done
@@ -279,7 +283,14 @@ def _written_down(night: Night) -> Iterator[None]:
         raise
 
 
+def forbid_posted_replay(known_at: object, *, dry_run: bool) -> None:
+    """Raises StoreError: what was not known then would look as if it had stopped being true."""
+    if known_at is not None and not dry_run:
+        raise StoreError(code="REPLAY_POSTS")
+
+
 def _begin(night: Night) -> None:
+    forbid_posted_replay(night.known_at, dry_run=night.dry_run)
     row = {"run_id": night.run_id, "as_of": night.day, "started_at": int(night.now.timestamp()), "state": "running"}
     with night.store.begin() as connection:
         last = connection.execute(
@@ -356,10 +367,13 @@ def where_in(problem: Exception) -> str:
     return f"{type(problem).__name__} in {'/'.join(Path(last.filename).parts[-3:])}:{last.lineno}"
 
 
-async def _bind(night: Night) -> list[bind.Unbound]:
+async def _bind(night: Night) -> list[Finding]:
+    """Bind what can be bound. Of a connection that is not configured that is said, and not that it has no milestones."""
     night.say("bind")
     with night.store.begin() as connection:
-        return bind.resolve(connection, night.recorded_at)
+        unbound = bind.resolve(connection, night.recorded_at)
+        unknown = bind.unknown_connections(connection, night.all_connections)
+    return [*unknown, *(u.finding for u in unbound if u.connection in night.all_connections)]
 
 
 @dataclass(slots=True)
@@ -437,6 +451,9 @@ def _night_report(
     with night.store.read() as reader:
         lines = report.board(reader)
         unproven = bind.unproven(reader)
+        told = {f.place.contract for f in found if f.code == "CONTRACT_REMOVED"}
+        below = report.below_ready(reader, night.day)
+        removed = [f for f in report.removed(reader, lines) if f.place.contract not in told]
         waiting = fetch(
             reader, "SELECT connection, vendor_id, code, params FROM quarantine WHERE cleared_at IS NULL ORDER BY id"
         )
@@ -463,7 +480,7 @@ def _night_report(
         withdrawn=lines.withdrawn,
         blocked=lines.blocked,
         exceptions=lines.exceptions,
-        findings=(*failed, *stopped, *found, *unproven, *quarantined),
+        findings=(*failed, *stopped, *found, *removed, *below, *unproven, *quarantined),
         forecast=lines.forecast,
         connections=tuple(
             ConnectionLine(

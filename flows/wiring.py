@@ -120,6 +120,7 @@ def the_night(
         connections=tuple(
             replace(c, projects=tuple(part), part=True) if part else c for c in connections(loaded, only)
         ),
+        configured=frozenset(loaded.settings.connections),
         contract_files=tuple(loaded.contract_files()),
         root=loaded.root,
         calendars=calendar_specs,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,19 +15,30 @@ from rich.text import Text
 from connectors.errors import SourceError
 from connectors.registry import connector
 from connectors.store import Store
-from connectors.store.errors import StoreError
 from flows import wiring
-from flows.commands.shared import command, day_of, err, moment_of, out, print_findings, print_json, settings, table
+from flows.commands.shared import (
+    command,
+    complain,
+    day_of,
+    err,
+    moment_of,
+    out,
+    print_findings,
+    print_json,
+    settings,
+    table,
+)
 from flows.commands.sinks import check_sinks, counts_text, show_checks
+from flows.commands.stored import look_into_store
 from flows.environment import prefect_api
-from flows.night import Night, NightOutcome, run_night, where_in
+from flows.night import Night, NightOutcome, forbid_posted_replay, run_night, where_in
 from flows.settings import ConnectionSettings, Loaded
+from flows.steps.bind import unknown_in_files
 from flows.steps.contracts import read_files
-from flows.steps.pull import stored_milestones
 from models.domain.contracts import Contract
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import amount_text, minor_digits
-from models.domain.ready import NightReport, RecordStatus
+from models.domain.ready import ExceptionLine, NightReport, RecordStatus
 from models.domain.trouble import Trouble
 from models.domain.words import catalogue, say
 from models.ports import PullRequest, Source
@@ -48,6 +58,7 @@ def sync(
     language: str,
 ) -> int:
     """The nightly run, once, now."""
+    forbid_posted_replay(known_at, dry_run=dry_run)  # before a database is made
     loaded = settings(config)
     if only is not None and only not in loaded.settings.connections:
         known = ", ".join(loaded.settings.connections) or "-"
@@ -121,6 +132,16 @@ def summary(outcome: NightOutcome) -> dict[str, Any]:
         "withdrawn": outcome.posted.withdrawn,
         "ready": sum(r.status is RecordStatus.READY for r in report.ready),
         "exceptions": len(report.exceptions),
+        "open_exceptions": [
+            {
+                "contract": e.contract,
+                "term": e.term,
+                "code": e.code,
+                "opened_on": e.opened_on.isoformat(),
+                "text": exception_text(e, "en"),
+            }
+            for e in report.exceptions
+        ],
         "findings": [
             {"code": f.code, "severity": f.severity.value, "place": str(f.place), "text": f.text("en")}
             for f in report.findings
@@ -152,6 +173,7 @@ def show(outcome: NightOutcome, language: str, loaded: Loaded) -> None:
     if report.findings:
         out.print(say("cli.findings", language, n=len(report.findings)))
         print_findings(report.findings, language)
+    show_exceptions(report.exceptions, language)
     posted = outcome.posted
     out.print(
         say(
@@ -168,6 +190,21 @@ def show(outcome: NightOutcome, language: str, loaded: Loaded) -> None:
         out.print(say("cli.would_push_new", language, n=outcome.foreseen))
     for path in outcome.files:
         out.print(f"  {path.relative_to(loaded.root) if path.is_relative_to(loaded.root) else path}")
+
+
+def exception_text(line: ExceptionLine, language: str) -> str:
+    """What happened, and to what."""
+    title = catalogue(language).get(f"exception.{line.code}", line.code)
+    return f"{title}: {line.detail}" if line.detail else title
+
+
+def show_exceptions(exceptions: Sequence[ExceptionLine], language: str) -> None:
+    """What a person must look at: where it stands, since when, what happened."""
+    if not exceptions:
+        return
+    heads = [(say(f"cli.column.{k}", language), "left") for k in ("contract", "term", "opened_on", "message")]
+    rows = [(e.contract, e.term, e.opened_on, exception_text(e, language)) for e in exceptions]
+    table(say("cli.title.exceptions", language, n=len(exceptions)), heads, rows)
 
 
 def _connections(report: NightReport, language: str) -> None:
@@ -303,10 +340,12 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
     """Verify configuration, contracts, bindings and connections; change nothing."""
     loaded = settings(config)
     found, findings = read_files(loaded.contract_files(), loaded.root)
-    lines = asyncio.run(_check_connections(loaded, _stored_milestones(loaded), language))
+    stored = look_into_store(loaded, found)
+    lines = asyncio.run(_check_connections(loaded, stored.milestones, language))
     sinks = asyncio.run(check_sinks(loaded, language))
     failed = [x for x in lines if x["state"] == "failed"]
-    findings += [*_bad_channels(loaded), *_unknown_classes(found, loaded)]
+    findings += unknown_in_files(found, loaded.settings.connections)
+    findings += [*stored.findings, *_bad_channels(loaded), *_unknown_classes(found, loaded)]
     if as_json:
         print_json(
             {
@@ -317,6 +356,7 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
                 ],
                 "connections": lines,
                 "sinks": sinks,
+                "store": stored.as_json(language),
             }
         )
     else:
@@ -327,6 +367,9 @@ def check(config: Path, language: str, *, as_json: bool) -> int:
             for note in line.get("notes", ()):
                 out.print(Text(say("cli.check_note", language, note=note)))
         show_checks(sinks, language)
+    if stored.trouble is not None:
+        complain(stored.trouble.text(language), stored.trouble.help(language), language)
+        return 2
     if failed:
         return 3 if found else 2
     waits = any(f.severity is Severity.ERROR for f in findings) or any(x["state"] != "ok" for x in (*lines, *sinks))
@@ -351,26 +394,6 @@ def _bad_channels(loaded: Loaded) -> list[Finding]:
 async def _check_connections(loaded: Loaded, stored: Mapping[str, int], language: str) -> list[dict[str, Any]]:
     lines = await asyncio.gather(*(_check(name, loaded, language) for name in loaded.settings.connections))
     return [line | _milestones(line, stored, language) for line in lines]
-
-
-@contextmanager
-def _disposed(store: Store) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        store.dispose()
-
-
-def _stored_milestones(loaded: Loaded) -> Mapping[str, int]:
-    """Milestones of each connection at its last pull; none where there is no store yet: a check makes none."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        store = wiring.the_store(loaded)
-        with _disposed(store):
-            return stored_milestones(store)
-    except (StoreError, SQLAlchemyError):
-        return {}
 
 
 def _milestones(line: Mapping[str, Any], stored: Mapping[str, int], language: str) -> dict[str, Any]:

@@ -12,15 +12,17 @@ from sqlalchemy.engine import Connection
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, no_such_term, out, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, named, no_such_term, out, print_json, settings, table
 from flows.steps.bind import resolve
 from flows.steps.contracts import stored_contract
 from flows.steps.evaluation.columns import as_date, day_number
+from flows.steps.report import Said, approvals_required, interventions, records_of
 from models.domain.conditions import Approved, event_names, walk
-from models.domain.ready import NAMESPACE
+from models.domain.ready import NAMESPACE, ReadyLine, RecordStatus, approval_key
 from models.domain.words import say
 from models.records.reading import closest
-from models.tables import bindings, facts, interventions
+from models.tables import bindings, facts
+from models.tables import interventions as interventions_table
 from models.tables import settings as settings_table
 
 
@@ -113,6 +115,28 @@ def _past(connection: Connection, text: str, event: str, today: date, language: 
     return day
 
 
+def _fact_key(
+    connection: Connection, contract_id: int, contract: str, event: str, day: int, *, value: bool
+) -> str | None:
+    """The identity of what is said of an event and a day; None where the last word on that day says it already.
+
+    Said, taken back and said again on one day are three facts: what was said before gets a number behind it.
+    """
+    said = [
+        bool(v)
+        for (v,) in fetch(
+            connection,
+            "SELECT value FROM facts WHERE contract_id = :c AND event = :e AND day = :d ORDER BY id",
+            {"c": contract_id, "e": event, "d": day},
+        )
+    ]
+    if said and said[-1] == value:
+        return None
+    again = said.count(value)
+    parts = ("fact", contract, event, str(day), str(value), *([str(again)] if again else []))
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))
+
+
 @command
 def record(config: Path, contract: str, event: str, day: str, by: str, *, value: bool, language: str) -> int:
     """Write an event down: a document signed, an acceptance, a sign-off."""
@@ -130,10 +154,10 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
             )
         when = day_number(_past(connection, day, event, wiring.today(loaded), language))
         contract_id = fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": contract})[0][0]
-        key = str(uuid.uuid5(NAMESPACE, f"fact\x1f{contract}\x1f{event}\x1f{when}\x1f{value}"))
+        key = _fact_key(connection, contract_id, contract, event, when, value=value)
         row = (key, contract_id, event, when, value, by, "recorded", _now())
         columns = ("key", "contract_id", "event", "day", "value", "by", "source", "recorded_at")
-        new = bulk_insert(connection, facts, columns, [row], ignore=True)
+        new = bulk_insert(connection, facts, columns, [row], ignore=True) if key else 0
     out.print(say("cli.recorded" if new else "cli.recorded_before", language, contract=contract, event=event, day=day))
     return 0
 
@@ -142,25 +166,50 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
 def intervene(config: Path, kind: str, which: str, by: str, reason: str, language: str) -> int:
     """A person's hold, release or approval of a term."""
     loaded = settings(config)
-    number, _, term = which.partition("/")
     with wiring.the_store(loaded).begin() as connection:
-        found = fetch(
-            connection,
-            "SELECT c.id, t.id FROM terms t JOIN contracts c ON c.id = t.contract_id WHERE c.number = :n AND t.code = :t",
-            {"n": number, "t": term},
-        )
-        if not found:
-            raise no_such_term(connection, which, language)
-        now = _now()
-        row = (str(uuid.uuid4()), *found[0], kind, by, reason, day_number(wiring.today(loaded)), now)
-        bulk_insert(
-            connection,
-            interventions,
-            ("key", "contract_id", "term_id", "kind", "by", "reason", "day", "recorded_at"),
-            [row],
-        )
-    out.print(say(f"cli.intervened.{kind}", language, which=which, by=by))
+        contract_id, term_id, code = _term(connection, which, language)
+        key = str(uuid.uuid4())
+        if kind == "approve":
+            key = approval_key(_waiting_record(connection, contract_id, code, which, language).record_id)
+        elif kind == "release" and interventions(connection).get(term_id, Said()).hold is None:
+            raise Stop(say("cli.not_held", language, which=which))
+        row = (key, contract_id, term_id, kind, by, reason, day_number(wiring.today(loaded)), _now())
+        columns = ("key", "contract_id", "term_id", "kind", "by", "reason", "day", "recorded_at")
+        new = bulk_insert(connection, interventions_table, columns, [row], ignore=True)
+    out.print(say(f"cli.intervened.{kind}" if new else "cli.approved_before", language, which=which, by=by))
     return 0
+
+
+def _term(connection: Connection, which: str, language: str) -> tuple[int, int, str]:
+    """The ids of a contract and its term, and the term's code. Raises Stop."""
+    number, code = named(connection, which)
+    rows = fetch(
+        connection,
+        "SELECT c.id, t.id, t.code FROM terms t JOIN contracts c ON c.id = t.contract_id WHERE c.number = :n ORDER BY t.position",
+        {"n": number},
+    )
+    if rows and not code:
+        known = ", ".join(f"{number}/{t}" for _, _, t in rows)
+        raise Stop(say("cli.term_missing", language, contract=number), say("cli.closest", language, near=known))
+    found = [r for r in rows if r[2] == code]
+    if not found:
+        raise no_such_term(connection, which, language)
+    contract_id, term_id, code = found[0]
+    return contract_id, term_id, code
+
+
+#: An approval is of a record that one of these says of.
+_APPROVABLE = (RecordStatus.READY, RecordStatus.HELD, RecordStatus.AWAITING_APPROVAL)
+
+
+def _waiting_record(connection: Connection, contract_id: int, code: str, which: str, language: str) -> ReadyLine:
+    """The record that an approval is of. Raises Stop: nobody can approve an amount that is not known yet."""
+    if not approvals_required(connection).get((contract_id, code)):
+        raise Stop(say("cli.no_approval_needed", language, which=which))
+    waiting = [r for r in records_of(connection, contract_id) if r.term == code and r.status in _APPROVABLE]
+    if not waiting:
+        raise Stop(say("cli.nothing_to_approve", language, which=which), say("cli.see_explain", language, which=which))
+    return waiting[-1]
 
 
 @command

@@ -12,7 +12,18 @@ from rich.tree import Tree
 
 from connectors.calendars import calendar_specs
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, no_such_term, out, print_findings, print_json, settings, table
+from flows.commands.shared import (
+    Stop,
+    command,
+    day_of,
+    named,
+    no_such_term,
+    out,
+    print_findings,
+    print_json,
+    settings,
+    table,
+)
 from flows.steps.evaluation.columns import NEVER, day_number
 from flows.steps.report import board
 from models.domain.money import amount_text, minor_digits
@@ -71,8 +82,8 @@ def explain(which: str, config: Path, *, as_of: str | None, as_json: bool, langu
 
     loaded = settings(config)
     day = day_number(day_of(as_of, wiring.today(loaded)))
-    number, _, term = which.partition("/")
     with wiring.the_store(loaded).begin() as connection:
+        number, term = named(connection, which)
         found = explain_terms(connection, number, term or None, day, calendar_specs)
         if not found:
             raise no_such_term(connection, which, language)

@@ -107,15 +107,23 @@ def moment_of(text: str | None) -> datetime | None:
     return moment
 
 
+def named(connection: Connection, which: str) -> tuple[str, str]:
+    """CONTRACT[/TERM] as a number and a term (empty: none). Numbers hold slashes: the whole text is tried as one first."""
+    if "/" not in which or fetch(connection, "SELECT 1 FROM contracts WHERE number = :n", {"n": which}):
+        return which, ""
+    number, _, term = which.rpartition("/")
+    return number, term
+
+
 def no_such_term(connection: Connection, which: str, language: str) -> Stop:
     """What was named is not there; the closest names that are."""
-    number, _, term = which.partition("/")
+    number, term = named(connection, which)
     rows = fetch(
         connection,
         "SELECT c.number, t.code FROM contracts c LEFT JOIN terms t ON t.contract_id = c.id WHERE c.active ORDER BY c.number, t.position",
     )
     numbers = list(dict.fromkeys(n for n, _ in rows))
-    near = closest(number, numbers)
+    near = closest(number, numbers) or closest(which, numbers)
     if number in numbers and term:
         near = ", ".join(f"{n}/{code}" for n, code in rows if n == number)
     key = "cli.closest" if near else "cli.no_contracts" if not numbers else "cli.see_ready"

@@ -377,7 +377,17 @@ def _quarantine(connection: Connection, rejected: Iterable[Rejected], run_id: st
         params = orjson.dumps({k: _plain(str(v)) for k, v in bad.params.items()}).decode()
         rows[key] = (key, run_id, bad.connection, vendor_id, bad.code, params, raw, recorded_at)
     columns = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
-    bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True)
+    if bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True) < len(rows):
+        _quarantine_again(connection, list(rows.values()))
+
+
+def _quarantine_again(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """What had left the quarantine and is as bad as before waits again, since tonight."""
+    again = sa.text(
+        "UPDATE quarantine SET cleared_at = NULL, run_id = :run, params = :params, recorded_at = :now "
+        "WHERE key = :key AND cleared_at IS NOT NULL"
+    )
+    connection.execute(again, [{"key": k, "run": r, "params": p, "now": n} for k, r, _, _, _, p, _, n in rows])
 
 
 def _clear_quarantine(connection: Connection, name: str, staged: Staged, recorded_at: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -12,7 +12,18 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import NEVER, as_date
-from models.domain.ready import BlockedLine, Blocker, Evidence, ExceptionLine, ForecastLine, ReadyLine, RecordStatus
+from models.domain.findings import Finding, Place, Severity
+from models.domain.money import amount_text, minor_digits
+from models.domain.ready import (
+    BlockedLine,
+    Blocker,
+    Evidence,
+    ExceptionLine,
+    ForecastLine,
+    ReadyLine,
+    RecordStatus,
+    approval_key,
+)
 
 
 def _day(number: int) -> date:
@@ -51,14 +62,24 @@ def board(connection: Connection, as_of: int = NEVER) -> Board:
 Decided = dict[str, Any]
 
 
-def _standing(connection: Connection, as_of: int) -> list[tuple[Any, ...]]:
+def records_of(connection: Connection, contract: int) -> list[ReadyLine]:
+    """The records of one contract, by its id, as they stand now."""
+    return _records(connection, _decided(_standing(connection, NEVER, contract)), NEVER, contract)
+
+
+#: Appended to a query: one contract only, where one is named.
+_ONLY = {True: "", False: "AND c.id = :c "}
+
+
+def _standing(connection: Connection, as_of: int, only: int | None = None) -> list[tuple[Any, ...]]:
+    """The current decision of each contract; of one that no file holds any more, too: its invoices stay what they are."""
     return fetch(
         connection,
-        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, d.body FROM standing s "
-        "JOIN contracts c ON c.id = s.contract_id AND c.active "
+        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, d.body, c.active FROM standing s "
+        "JOIN contracts c ON c.id = s.contract_id "
         "JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d) "
-        "ORDER BY c.number",
-        {"d": as_of},
+        f"{_ONLY[only is None]}ORDER BY c.number",
+        {"d": as_of} if only is None else {"d": as_of, "c": only},
     )
 
 
@@ -67,25 +88,27 @@ def _decided(standing: Iterable[tuple[Any, ...]]) -> dict[tuple[int, str], list[
     return {(r[0], t[0]): t for r in standing for t in orjson.loads(r[5])}
 
 
-def _records(connection: Connection, terms: Mapping[tuple[int, str], list[Any]], as_of: int) -> list[ReadyLine]:
-    people = _interventions(connection, as_of)
-    required = _approvals(connection)
+def _records(
+    connection: Connection, terms: Mapping[tuple[int, str], list[Any]], as_of: int, only: int | None = None
+) -> list[ReadyLine]:
+    people = interventions(connection, as_of)
+    required = approvals_required(connection)
     rows = fetch(
         connection,
         "SELECT r.record_id, c.number, t.code, t.name, c.customer, r.currency, r.gross, r.net, r.tax, r.ready_day, r.noticed_day, "
-        "r.evidence, r.occurrence, c.project_manager, w.withdrawn_day, w.reason, c.id, t.id FROM ready_records r "
+        "r.evidence, r.occurrence, c.project_manager, w.withdrawn_day, w.reason, c.id, t.id, r.recorded_at FROM ready_records r "
         "JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id "
         "LEFT JOIN withdrawals w ON w.record_id = r.record_id AND w.withdrawn_day <= :d WHERE r.noticed_day <= :d "
-        "ORDER BY c.number, t.position, t.code, r.occurrence",
-        {"d": as_of},
+        f"{_ONLY[only is None]}ORDER BY c.number, t.position, t.code, r.occurrence",
+        {"d": as_of} if only is None else {"d": as_of, "c": only},
     )
     return [
-        _record(r, terms.get((r[16], r[2])), people.get(r[17], {}), approval=required.get((r[16], r[2]), False))
+        _record(r, terms.get((r[16], r[2])), people.get(r[17], Said()), approval=required.get((r[16], r[2]), False))
         for r in rows
     ]
 
 
-def _record(row: tuple[Any, ...], decided: list[Any] | None, people: Mapping[str, str], *, approval: bool) -> ReadyLine:
+def _record(row: tuple[Any, ...], decided: list[Any] | None, people: Said, *, approval: bool) -> ReadyLine:
     status, note = _status(row, decided, people, approval=approval)
     due = decided[6] if decided is not None and decided[6] < NEVER and row[14] is None else None
     return ReadyLine(
@@ -111,35 +134,58 @@ def evidence_leaf(leaf: Mapping[str, Any]) -> Evidence:
 
 
 def _status(
-    row: tuple[Any, ...], decided: list[Any] | None, people: Mapping[str, str], *, approval: bool
+    row: tuple[Any, ...], decided: list[Any] | None, people: Said, *, approval: bool
 ) -> tuple[RecordStatus, str | None]:
     """A view over the ledgers: withdrawn, what the money says, a person's hold, a missing approval, else ready."""
     if row[14] is not None:
         return RecordStatus.WITHDRAWN, row[15]
     if decided is not None and decided[1] in ("invoiced", "part_paid", "paid"):
         return RecordStatus(decided[1]), None
-    if "hold" in people:
-        return RecordStatus.HELD, people["hold"]
-    if approval and "approve" not in people:
+    if people.hold is not None:
+        return RecordStatus.HELD, people.hold
+    if approval and not people.approved(row[0], row[18]):
         return RecordStatus.AWAITING_APPROVAL, None
     return RecordStatus.READY, None
 
 
-def _interventions(connection: Connection, as_of: int) -> dict[int, dict[str, str]]:
+@dataclass(slots=True)
+class Said:
+    """What people decided about a term: the hold in force with its reason, and every approval (key, recorded at)."""
+
+    hold: str | None = None
+    approvals: list[tuple[str, int]] = field(default_factory=list)
+
+    def approved(self, record: str, recorded_at: int) -> bool:
+        """Did a person approve this record? One of an earlier record says nothing: the amount may be another.
+
+        Approvals of earlier versions name no record: they count for what was recorded before them.
+        """
+        own = approval_key(record)
+        return any(key == own or (not _names_record(key) and at > recorded_at) for key, at in self.approvals)
+
+
+def _names_record(key: str) -> bool:
+    """Is it made from a record's identity (version 5), and not by chance (version 4)?"""
+    return key[14:15] == "5"
+
+
+def interventions(connection: Connection, as_of: int = NEVER) -> dict[int, Said]:
     """By term: the holds and approvals in force, with their reasons."""
-    found: dict[int, dict[str, str]] = {}
-    for term, kind, by, reason in fetch(
-        connection, 'SELECT term_id, kind, "by", reason FROM interventions WHERE day <= :d ORDER BY id', {"d": as_of}
+    found: dict[int, Said] = {}
+    for term, kind, by, reason, key, at in fetch(
+        connection,
+        'SELECT term_id, kind, "by", reason, key, recorded_at FROM interventions WHERE day <= :d ORDER BY id',
+        {"d": as_of},
     ):
-        own = found.setdefault(term, {})
-        if kind == "release":
-            own.pop("hold", None)
-        else:
-            own[kind] = f"{by}: {reason}" if reason else by
+        own = found.setdefault(term, Said())
+        if kind == "approve":
+            own.approvals.append((key, at))
+        elif kind in ("hold", "release"):
+            own.hold = None if kind == "release" else f"{by}: {reason}" if reason else by
     return found
 
 
-def _approvals(connection: Connection) -> dict[tuple[int, str], bool]:
+def approvals_required(connection: Connection) -> dict[tuple[int, str], bool]:
     """Terms that need a person's approval, by contract and code."""
     rows = fetch(
         connection,
@@ -162,9 +208,9 @@ def _blocked(standing: Sequence[tuple[Any, ...]], connection: Connection) -> Ite
             "SELECT b.contract_id, b.event, b.connection, m.url FROM bindings b LEFT JOIN milestones m ON m.id = b.milestone_id",
         )
     }
-    for contract, number, customer, currency, manager, body in standing:
+    for contract, number, customer, currency, manager, body, active in standing:
         for code, status, _, _, expected, gross, _, _, blockers in orjson.loads(body):
-            if status != "not_ready":
+            if status != "not_ready" or not active:
                 continue
             yield BlockedLine(
                 contract=number, term=code, name=names.get((contract, code), code), customer=customer, currency=currency, gross=gross,
@@ -177,6 +223,52 @@ def _blocked(standing: Sequence[tuple[Any, ...]], connection: Connection) -> Ite
 def _blocker(entry: Sequence[Any], link: tuple[str | None, str | None], manager: str | None) -> Blocker:
     name, kind, planned, source = entry
     return Blocker(name, kind, None if planned is None else _day(planned), source or link[0], link[1], manager)
+
+
+def removed(connection: Connection, lines: Board) -> list[Finding]:
+    """Contracts that no file holds any more and that still have records on the list: told until those are gone."""
+    listed = {r.contract for r in lines.listed()}
+    return [
+        Finding("CONTRACT_REMOVED", Severity.WARNING, Place(file=file, contract=number), {"contract": number})
+        for number, file in fetch(connection, "SELECT number, file FROM contracts WHERE NOT active ORDER BY number")
+        if number in listed
+    ]
+
+
+_BELOW_READY = """
+SELECT c.number, c.file, t.code, r.currency, r.gross, SUM(i.gross) FROM ready_records r
+JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id
+JOIN invoices i ON i.term_id = r.term_id AND i.cancelled_day IS NULL AND i.issued_day <= :d
+LEFT JOIN withdrawals w ON w.record_id = r.record_id
+WHERE w.record_id IS NULL AND (i.gross IS NULL OR i.gross > (SELECT COALESCE(SUM(k.gross), 0) FROM credits k WHERE k.invoice_id = i.id))
+GROUP BY r.record_id, c.number, c.file, t.code, t.position, r.currency, r.gross
+HAVING COUNT(i.gross) = COUNT(*) AND SUM(i.gross) < r.gross ORDER BY c.number, t.position
+"""
+
+
+def below_ready(connection: Connection, as_of: int) -> list[Finding]:
+    """Terms of which only a part was invoiced: one invoice takes the whole record off the list, so the rest is told.
+
+    An invoice without a sum asks for all. What was credited in part was asked for; what was credited entirely was not.
+    """
+    return [
+        Finding(
+            "INVOICED_BELOW_READY",
+            Severity.WARNING,
+            Place(file=file, contract=number, term=term),
+            {
+                "which": f"{number}/{term}",
+                "ready": _said(gross, currency),
+                "invoiced": _said(int(invoiced), currency),
+                "left": _said(gross - int(invoiced), currency),
+            },
+        )
+        for number, file, term, currency, gross, invoiced in fetch(connection, _BELOW_READY, {"d": as_of})
+    ]
+
+
+def _said(minor: int, currency: str) -> str:
+    return f"{currency} {amount_text(minor, minor_digits(currency))}"
 
 
 def _exceptions(connection: Connection, as_of: int) -> tuple[ExceptionLine, ...]:

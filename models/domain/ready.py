@@ -21,6 +21,11 @@ def record_id(contract: str, term: str, occurrence: int) -> uuid.UUID:
     return uuid.uuid5(NAMESPACE, f"ready\x1f{contract}\x1f{term}\x1f{occurrence}")
 
 
+def approval_key(record: str) -> str:
+    """The identity of a person's approval: it is of one ready record, and of no later one."""
+    return str(uuid.uuid5(NAMESPACE, f"approve\x1f{record}"))
+
+
 class TermStatus(StrEnum):
     """Rule S3; a view over the ledgers, never stored as a flag."""
 

@@ -19,7 +19,7 @@ from flows.cli import app
 from models.domain.observations import Page
 from models.ports import PullRequest, Reachability
 from tests.fakes.commands import run_command
-from tests.fakes.company import company
+from tests.fakes.company import company, invoice
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,6 +132,60 @@ def test_unknown_keys_name_the_closest(tmp_path: Path) -> None:
     assert "url" in shown.stderr
     assert "huikuan.toml:2" in shown.stderr
     assert "language" in shown.stderr  # all errors at once
+
+
+def test_check_verifies_bindings_against_what_the_last_pull_saw(firm) -> None:
+    """Before the first pull nothing is known of milestones; then check says what sync would, and writes nothing."""
+
+    def told() -> dict[str, dict[str, str]]:
+        return {f["code"]: f for f in json.loads(huikuan("check", "--json", cwd=firm.folder).stdout)["findings"]}
+
+    firm.contract("C-2", first="M-1")
+    firm.contract("C-3", connection="rdd")
+    first = told()
+    assert "MILESTONE_UNKNOWN" not in first
+    assert "Closest: rd." in first["CONNECTION_UNKNOWN"]["text"]
+    (firm.folder / "contracts" / "C-3.yaml").unlink()
+    assert told() == {}
+    huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
+    firm.contract("C-4", second="nowhere", first="M-1")
+    firm.world.add(firm.world.project("RD"), "M2", salt="twin")
+    shown = huikuan("check", cwd=firm.folder)
+    assert (shown.returncode, shown.stdout.count("MILESTONE_UNKNOWN"), "M1 (" in shown.stdout) == (1, 3, True)
+    huikuan("sync", "--as-of", "2026-11-20", "--full", cwd=firm.folder)
+    firm.contract("C-5")
+    assert huikuan("check", cwd=firm.folder).stdout.count("MILESTONE_AMBIGUOUS") == 1  # C-1 is bound already
+    with sqlite3.connect(firm.folder / "huikuan.db") as store:
+        assert store.execute("select count(*) from contracts where number in ('C-3', 'C-5')").fetchone() == (0,)
+
+
+def test_check_says_when_the_database_cannot_be_used(firm) -> None:
+    assert huikuan("check", cwd=firm.folder).returncode == 0
+    with sqlite3.connect(firm.folder / "huikuan.db") as store:
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+    for language, word in (("en", "newer than this version"), ("zh-CN", "更新")):
+        shown = huikuan("check", "--json", cwd=firm.folder, language=language)
+        assert (shown.returncode, json.loads(shown.stdout)["store"]["state"]) == (2, "failed")
+        assert word in shown.stderr
+    for left in firm.folder.glob("huikuan.db*"):
+        left.unlink()
+    none = huikuan("check", "--json", cwd=firm.folder)  # before the first night
+    assert (none.returncode, json.loads(none.stdout)["store"]) == (0, {"state": "none"})
+
+
+def test_sync_says_what_waits_for_a_person(firm) -> None:
+    huikuan("sync", "--as-of", "2026-11-19", cwd=firm.folder)
+    invoice(firm.store, "C-1", "T1", date(2026, 11, 19), date(2026, 11, 19))
+    firm.world.move(firm.world.find("M1"), "进行中", firm.at(date(2026, 11, 19)), "Zhao")
+    told = huikuan("sync", "--as-of", "2026-11-20", "--full", "--json", cwd=firm.folder)
+    body = json.loads(told.stdout)
+    assert (told.returncode, body["exceptions"]) == (1, 1)
+    (line,) = body["open_exceptions"]
+    assert (line["contract"], line["term"], line["opened_on"]) == ("C-1", "T1", "2026-11-20")
+    assert line["text"] == "Milestone reopened after the invoice: first"
+    for language, word in (("en", "Milestone reopened after the invoice"), ("zh-CN", "开票后里程碑被重新打开")):
+        shown = huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder, language=language)
+        assert (shown.returncode, word in shown.stdout) == (1, True)
 
 
 def _connection_lines(firm) -> dict[str, dict[str, object]]:

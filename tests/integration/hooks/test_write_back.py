@@ -15,7 +15,7 @@ import pytest
 from connectors.kit.sandbox.world import Fault
 from connectors.store.bulk import fetch
 from flows import wiring
-from flows.commands import notices
+from flows.commands import intervene, notices
 from flows.settings import SettingsError, load_settings
 from flows.steps.write_back import ATTEMPTS_MAX, Writing, dead_comments, revive_comments
 from tests.fakes.company import Company, company, invoice
@@ -236,11 +236,7 @@ def test_what_is_held_is_told_when_it_comes_free(firm: Company) -> None:
     firm.night()
     assert [r.status.value for r in firm.board().ready] == ["awaiting_approval"]
     assert texts(firm) == []
-    with firm.store.begin() as writer:
-        writer.exec_driver_sql(
-            'INSERT INTO interventions (key, contract_id, term_id, kind, "by", reason, day, recorded_at) '
-            "SELECT 'a', contract_id, id, 'approve', 'Li', '', 20775, 1 FROM terms WHERE code = 'T1'"
-        )
+    assert intervene(firm.folder / "huikuan.toml", "approve", "C-1/T1", "Li", "", "en") == 0
     firm.night()
     assert len(texts(firm)) == 1
 

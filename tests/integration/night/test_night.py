@@ -321,3 +321,15 @@ def test_the_evidence_of_an_acceptance_names_who_accepted(tmp_path: Path) -> Non
         firm.night()
         (line,) = firm.board().ready
         assert [(e.event, e.on, e.by) for e in line.evidence] == [("first", date(2026, 11, 18), "Wang")]
+
+
+def test_a_connection_that_is_not_configured_is_told_and_a_configured_one_that_is_not_pulled_is_not(
+    firm: Company,
+) -> None:
+    firm.contract("C-1", connection="rdd")
+    firm.contract("C-2", connection="ops", project="OPS", first="M1 ops", second="M2 ops")
+    firm.night()
+    outcome = firm.night(only="rd")
+    found = [f for f in outcome.report.findings if f.code in ("CONNECTION_UNKNOWN", "MILESTONE_UNKNOWN")]
+    assert [(f.code, f.place.contract, f.params["closest"]) for f in found] == [("CONNECTION_UNKNOWN", "C-1", "rd")] * 2
+    assert outcome.exit_code == 1

@@ -146,6 +146,21 @@ def test_bad_rows_wait_in_quarantine_once_until_a_good_one_comes(store: Store) -
     assert rows(store, waiting) == [(None, "PROOF_FIELD_MISSING")]
 
 
+def test_a_row_that_goes_bad_a_second_time_waits_a_second_time(store: Store) -> None:
+    bad = Page((), rejected=(Rejected("rd", "a", "PROOF_FIELD_TYPE", {"field": "done_at"}, "raw"),), seen=1, last=True)
+    waiting = "SELECT vendor_id, run_id, recorded_at FROM quarantine WHERE cleared_at IS NULL"
+    pull(store, bad)
+    pull(store, last(one("a", state="doing")), day=1)
+    assert rows(store, waiting) == []
+    pull(store, bad, day=2)
+    since = int((NOW + timedelta(days=2)).timestamp() * 1e6)
+    assert rows(store, waiting) == [("a", "run 2", since)]
+    pull(store, bad, day=3)
+    assert rows(store, waiting) == [("a", "run 2", since)]  # it waits since then
+    pull(store, last(one("a", state="done")), day=4)
+    assert (rows(store, waiting), rows(store, "SELECT COUNT(*) FROM quarantine")) == ([], [(1,)])
+
+
 def test_done_in_the_future_goes_to_quarantine(store: Store) -> None:
     outcome = pull(store, last(one("a", done=True, done_at=NOW + timedelta(hours=1)), one("b")))
     assert (outcome.appended, outcome.rejected) == (1, 1)

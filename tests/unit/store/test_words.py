@@ -13,7 +13,8 @@ from connectors.store import errors
 from connectors.store.errors import StoreError, as_store_error
 from models.domain.words import LANGUAGES, catalogue
 
-SOURCES = Path(errors.__file__).parent.glob("*.py")
+ROOT = Path(__file__).parents[3]
+SOURCES = (*Path(errors.__file__).parent.glob("*.py"), ROOT / "flows" / "night.py")
 CODES = sorted(
     {c for source in SOURCES for c in re.findall(r'code="([A-Z_]+)"', source.read_text(encoding="utf-8"))}
     | {c for _, c in (*errors._SQLITE.values(), *errors._POSTGRES.values())}
