@@ -178,7 +178,7 @@ def decide(connection: Connection, matched: Matched, ledger: Ledger, as_of: int)
     fallen: list[tuple[int, Live, str]] = []
     for index, term_id in enumerate(matched.term_ids):
         live = ledger.live.get(term_id)
-        if fixed[index] or overflow[owner[index]]:
+        if fixed[index] or overflow[owner[index]] or not matched.heads[owner[index]].active:
             continue
         if status[index] == READY:
             reason = _outdated(live, gross[index], net[index], tax[index], known[index]) if live else ""

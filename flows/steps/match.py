@@ -42,15 +42,19 @@ SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contra
   JOIN milestones m ON m.id = b.milestone_id WHERE m.changed_at > s.evaluated_at
 UNION SELECT b.contract_id FROM bindings b JOIN standing s ON s.contract_id = b.contract_id WHERE b.recorded_at > s.evaluated_at
 UNION SELECT f.contract_id FROM facts f JOIN standing s ON s.contract_id = f.contract_id WHERE f.recorded_at >= s.evaluated_at - :slack
+)
 UNION SELECT i.contract_id FROM invoices i JOIN standing s ON s.contract_id = i.contract_id WHERE i.recorded_at >= s.evaluated_at - :slack
 UNION SELECT r.contract_id FROM receipts r JOIN standing s ON s.contract_id = r.contract_id WHERE r.recorded_at >= s.evaluated_at - :slack
 UNION SELECT k.contract_id FROM credits k JOIN standing s ON s.contract_id = k.contract_id WHERE k.recorded_at >= s.evaluated_at - :slack
 UNION SELECT v.contract_id FROM interventions v JOIN standing s ON s.contract_id = v.contract_id WHERE v.recorded_at >= s.evaluated_at - :slack
-)"""
+"""
 
 
 def touched(connection: Connection, as_of: int) -> list[int]:
-    """Contracts to evaluate tonight; evaluating the others again would change nothing."""
+    """Contracts to evaluate tonight; evaluating the others again would change nothing.
+
+    One that no file holds any more gets no records; its money is still followed.
+    """
     return sorted(r[0] for r in fetch(connection, _TOUCHED, {"as_of": as_of, "slack": SLACK}))
 
 
@@ -75,6 +79,7 @@ class Head:
     currency: str
     manager: str | None
     version_id: int
+    active: bool = True  # does a file still hold it?
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +139,11 @@ def match(
     table = wanted_ids(connection, ids)
     rows = fetch(
         connection,
-        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, c.version_id, v.compiled FROM contracts c "
+        "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, c.version_id, c.active, v.compiled FROM contracts c "
         f"JOIN {table} w ON w.id = c.id JOIN contract_versions v ON v.id = c.version_id ORDER BY c.id",
     )
-    heads = tuple(Head(*r[:6]) for r in rows)
-    batch = from_bytes([bytes(r[6]) for r in rows])
+    heads = tuple(Head(*r[:6], bool(r[6])) for r in rows)
+    batch = from_bytes([bytes(r[7]) for r in rows])
     terms = fetch(
         connection,
         f"SELECT t.id, t.code, t.name, t.contract_id, t.position FROM terms t JOIN {table} w ON w.id = t.contract_id ORDER BY t.contract_id, t.position, t.id",

@@ -196,17 +196,19 @@ def _connection_lines(firm) -> dict[str, dict[str, object]]:
 def test_check_tells_each_connection_in_one_line(firm) -> None:
     """Reachable, who we are, projects, milestones, requests left, missing permissions."""
     before = _connection_lines(firm)
-    assert {(c["state"], c["milestones"], c["milestones_from"]) for c in before.values()} == {("ok", None, "not_yet")}
+    told = {name: (c["state"], c["milestones_from"]) for name, c in before.items()}
+    assert told == {"rd": ("ok", "not_yet"), "ops": ("ok", "told")}
     huikuan("sync", "--as-of", "2026-11-20", cwd=firm.folder)
     after = _connection_lines(firm)
     with sqlite3.connect(firm.folder / "huikuan.db") as store:
         stored = dict(store.execute("select connection, count(*) from milestones where not deleted group by 1"))
     assert sum(stored.values()) > 0
-    assert {name: c["milestones"] for name, c in after.items() if c["milestones_from"] == "last_pull"} == stored
+    assert {c["milestones_from"] for c in after.values()} == {"last_pull", "told"}
+    assert after["rd"]["milestones"] == stored["rd"]
     assert all({"account", "projects", "rate_left", "missing"} <= set(c) for c in after.values())
     for language, words in (("en", "{n} milestones at the last pull"), ("zh-CN", "上次拉取时里程碑 {n} 个")):
         shown = huikuan("check", cwd=firm.folder, language=language).stdout
-        assert all(words.format(n=n) in shown for n in stored.values())
+        assert words.format(n=stored["rd"]) in shown
 
 
 def test_check_finds_what_only_a_pull_would(firm) -> None:
