@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.commands.shared import Stop, command, out, print_findings, settings
+from flows.commands.shared import Stop, command, need_sheet, out, print_findings, settings
 from models.domain.words import say
 
 
@@ -18,6 +18,7 @@ def import_contracts(config: Path, file: Path, *, template: bool, language: str)
     loaded = settings(config)
     if not file.is_file():
         raise Stop(say("cli.no_such_file", language, file=file))
+    need_sheet(file, language)
     outcome = run(file, _folder(loaded.root, loaded.settings.contracts.paths), loaded.contract_files())
     print_findings(outcome.findings, language)
     key = "contracts_refused" if outcome.refused else "contracts_imported" if outcome.changed else "contracts_unchanged"

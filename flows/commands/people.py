@@ -12,7 +12,20 @@ from sqlalchemy.engine import Connection
 from connectors.store import Store
 from connectors.store.bulk import bulk_insert, fetch
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, named, no_such_term, out, print_json, settings, table
+from flows.commands.shared import (
+    Stop,
+    command,
+    day_of,
+    grounds,
+    named,
+    need_sheet,
+    no_such_term,
+    out,
+    person,
+    print_json,
+    settings,
+    table,
+)
 from flows.steps.bind import resolve
 from flows.steps.contracts import stored_contract
 from flows.steps.evaluation.columns import as_date, day_number
@@ -44,8 +57,7 @@ def bind(
     """List unbound events with candidates, or confirm one."""
     store = wiring.the_store(settings(config))
     if contract and event and milestone:
-        if not by:
-            raise Stop(say("cli.who", language))
+        by = person(by, language)
         with store.begin() as connection:
             _confirm(connection, contract, event, milestone, by, language)
         out.print(say("cli.bound", language, contract=contract, event=event, milestone=milestone))
@@ -140,6 +152,7 @@ def _fact_key(
 @command
 def record(config: Path, contract: str, event: str, day: str, by: str, *, value: bool, language: str) -> int:
     """Write an event down: a document signed, an acceptance, a sign-off."""
+    by = person(by, language)
     loaded = settings(config)
     store = wiring.the_store(loaded)
     with store.begin() as connection:
@@ -164,7 +177,8 @@ def record(config: Path, contract: str, event: str, day: str, by: str, *, value:
 
 @command
 def intervene(config: Path, kind: str, which: str, by: str, reason: str, language: str) -> int:
-    """A person's hold, release or approval of a term."""
+    """A person's hold, release or approval of a term; a hold has a reason."""
+    by, reason = person(by, language), grounds(reason, language) if kind == "hold" else reason.strip()
     loaded = settings(config)
     with wiring.the_store(loaded).begin() as connection:
         contract_id, term_id, code = _term(connection, which, language)
@@ -297,6 +311,7 @@ def import_documents(config: Path, file: Path, language: str) -> int:
     from flows.steps.documents import import_documents as run
 
     loaded = settings(config)
+    need_sheet(file, language)
     with wiring.the_store(loaded).begin() as connection:
         outcome = run(connection, file, _now(), _last_day(connection, wiring.today(loaded)))
     from flows.commands.shared import print_findings

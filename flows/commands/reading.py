@@ -142,6 +142,8 @@ def evaluate(file: Path, *, as_json: bool, language: str) -> int:
     except UnicodeDecodeError:
         raise Stop(say("finding.ENCODING_BROKEN", language, byte="?")) from None
     cases = load_cases(text, file.name)
+    if any(f.code == "UNKNOWN_KEY" and f.place.path == "contract" for f in cases.findings):
+        raise Stop(say("cli.contract_file", language, file=file.name), say("cli.contract_file_todo", language))
     names = {c.contract.calendar for c in cases.cases} - set(cases.calendars)
     run = run_cases(cases, calendar_specs(names))
     if as_json:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rich.text import Text
 
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, err, out, print_findings, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, err, out, person, print_findings, print_json, settings, table
 from flows.commands.waiting_money import micros, refusals, said_money, show_waiting, waiting_json
 from models.domain.findings import Finding, Severity
 from models.domain.money import amount_text, minor_digits, to_minor
@@ -144,8 +144,7 @@ def remind(
     today = day_of(as_of, wiring.today(loaded))
     store = wiring.the_store(loaded)
     if which and log:
-        if not by:
-            raise Stop(say("cli.who", language))
+        by = person(by, language)
         with store.begin() as connection:
             _log(connection, which, log, day_of(day, today), (channel, proof, code, amount, by), language)
         out.print(say("cli.noted", language, which=which))
@@ -262,8 +261,7 @@ def promise(
     loaded = settings(config)
     today, store = day_of(as_of, wiring.today(loaded)), wiring.the_store(loaded)
     if which and pay_by and amount:
-        if not by:
-            raise Stop(say("cli.who", language))
+        by = person(by, language)
         with store.begin() as connection, refusals(language):
             owner = find_term(connection, which)
             minor = to_minor(amount, minor_digits(owner.currency))
@@ -303,7 +301,7 @@ def plan(
 
     loaded = settings(config)
     today = wiring.today(loaded)
-    agreed = day_of(day, today)
+    agreed, by = day_of(day, today), person(by, language)
     if bool(parts) == bool(until):
         raise Stop(say("cli.plan_what", language))
     with wiring.the_store(loaded).begin() as connection, refusals(language):
@@ -382,12 +380,11 @@ def _paper(
 
     event = next((e for e in ("returned", "extended", "reduced", "called") if given.get(e)), None)
     if event is not None:
-        if not given.get("by"):
-            raise Stop(say("cli.who", language))
+        by = person(given.get("by"), language)
         sum_ = to_minor(str(given[event]), digits) if event in ("reduced", "called") else None
         on = day("returned") if event == "returned" else (day("day") or today)
         until = day("extended") if event == "extended" else None
-        add_event(connection, contract, code, event, on, str(given["by"]), micros(), gross=sum_, until=until)
+        add_event(connection, contract, code, event, on, by, micros(), gross=sum_, until=until)
         return
     if given.get("kind") not in list(GuaranteeKind) or not given.get("amount") or not given.get("issued"):
         raise Stop(say("cli.guarantee_what", language, kinds=", ".join(GuaranteeKind)))

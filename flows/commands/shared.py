@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import sys
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
@@ -66,10 +68,30 @@ def command(run: F) -> F:
             given = say("cli.unreadable", language, given=str(problem))
             complain(given, say(f"cli.unreadable_{problem.kind}", language), language)
         except OSError as problem:
-            complain(f"{problem.strerror or problem}: {problem.filename or ''}", "", language)
+            complain(*_refused_by_system(problem, language), language)
         return 2
 
     return wrapped  # type: ignore[return-value]
+
+
+#: What the operating system says, by its own number: the words are `cli.system.NAME` and `.NAME_todo`.
+_SYSTEM = {
+    errno.ENOENT: "absent",
+    errno.EACCES: "no_right",
+    errno.EPERM: "no_right",
+    errno.EROFS: "no_right",
+    errno.EISDIR: "folder",
+    errno.ENOTDIR: "no_folder",
+    errno.ENOSPC: "full",
+    errno.EDQUOT: "full",
+}
+
+
+def _refused_by_system(problem: OSError, language: str) -> tuple[str, str]:
+    """What went wrong with a file, and what to do: the system's own words are in no language of ours."""
+    name = _SYSTEM.get(problem.errno or 0, "other")
+    slots = {"file": problem.filename or "-", "code": errno.errorcode.get(problem.errno or 0, type(problem).__name__)}
+    return say(f"cli.system.{name}", language, **slots), say(f"cli.system.{name}_todo", language, **slots)
 
 
 def complain(message: str, advice: str, language: str) -> None:
@@ -105,6 +127,35 @@ def moment_of(text: str | None) -> datetime | None:
     if moment.tzinfo is None:
         raise Unreadable("moment", text)
     return moment
+
+
+def need_sheet(file: Path, language: str) -> None:
+    """Raises Stop for what is neither a spreadsheet nor text in an encoding that a list may have."""
+    data = file.read_bytes()
+    if data.startswith(b"PK"):
+        return
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    for encoding in ("utf-16",) if wide else ("utf-8", "gb18030"):
+        try:
+            data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return
+    raise Stop(say("cli.no_text", language, file=file.name), say("cli.no_text_todo", language))
+
+
+def person(by: str | None, language: str, key: str = "cli.who") -> str:
+    """Who says so. Raises Stop where nobody is named: what people say is kept with their names."""
+    if by is None or not by.strip():
+        raise Stop(say(key, language))
+    return by.strip()
+
+
+def grounds(reason: str, language: str) -> str:
+    """Why. Raises Stop where nothing is said."""
+    if not reason.strip():
+        raise Stop(say("cli.why_missing", language))
+    return reason.strip()
 
 
 def named(connection: Connection, which: str) -> tuple[str, str]:

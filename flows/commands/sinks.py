@@ -13,7 +13,7 @@ from connectors.errors import SourceConfig, SourceError
 from connectors.store import Store
 from connectors.store.bulk import fetch
 from flows import wiring
-from flows.commands.shared import Stop, command, out, print_json, settings, table
+from flows.commands.shared import Stop, command, out, person, print_json, settings, table
 from flows.settings import Loaded
 from flows.steps.push import PushLine, before_go_live, owe, push_lines, revive, settle
 from flows.steps.report import board
@@ -64,8 +64,7 @@ def _changed(
             lines = board(connection)
         said.append(say("cli.sinks_backfilled", language, n=owe(store, names, lines, now, backfill=True)))
     if settled:
-        if not by:
-            raise Stop(say("cli.sinks_who", language))
+        by = person(by, language, "cli.sinks_who")
         count = settle(store, settled, f"{by}, {_utc(now)}", now)
         if not count:
             raise Stop(say("cli.sinks_settle_none", language, record=settled))

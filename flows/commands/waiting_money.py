@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, out, print_json, settings, table
+from flows.commands.shared import Stop, command, day_of, grounds, out, person, print_json, settings, table
 from models.domain.money import MoneyError, amount_text, minor_digits, to_minor
 from models.domain.words import say
 from models.tables import bank_lines
@@ -105,12 +105,13 @@ def allocate(
     store = wiring.the_store(loaded)
     words = [w for w in (which, aside, undo, returned) if w]
     if line is not None and words:
-        if not by:
-            raise Stop(say("cli.who", language))
+        by = person(by, language)
         if len(words) > 1:
             raise Stop(say("cli.one_word", language))
         if which:
             return _confirm(store, line, which, (amount, counts_as), by, language)
+        if aside or undo:
+            grounds(aside or undo or "", language)
         day = None if returned is None else day_of(returned, wiring.today(loaded))
         return _word(store, line, (aside, undo, day, reason or ""), by, language)
     if line is not None or words:

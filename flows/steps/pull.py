@@ -376,13 +376,17 @@ def _quarantine(connection: Connection, rejected: Iterable[Rejected], run_id: st
         key = str(uuid5(NAMESPACE, "\x1f".join(("quarantine", bad.connection, str(vendor_id), bad.code, raw))))
         params = orjson.dumps({k: _plain(str(v)) for k, v in bad.params.items()}).decode()
         rows[key] = (key, run_id, bad.connection, vendor_id, bad.code, params, raw, recorded_at)
-    columns = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
-    if bulk_insert(connection, quarantine, columns, list(rows.values()), ignore=True) < len(rows):
-        _quarantine_again(connection, list(rows.values()))
+    put_aside(connection, list(rows.values()))
 
 
-def _quarantine_again(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """What had left the quarantine and is as bad as before waits again, since tonight."""
+#: A row of the quarantine, as `put_aside` takes it.
+_ASIDE = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
+
+
+def put_aside(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Into the quarantine, once. What had left it and is as bad as before waits again, from now on."""
+    if bulk_insert(connection, quarantine, _ASIDE, rows, ignore=True) == len(rows):
+        return
     again = sa.text(
         "UPDATE quarantine SET cleared_at = NULL, run_id = :run, params = :params, recorded_at = :now "
         "WHERE key = :key AND cleared_at IS NOT NULL"

@@ -238,9 +238,10 @@ def removed(connection: Connection, lines: Board) -> list[Finding]:
 _BELOW_READY = """
 SELECT c.number, c.file, t.code, r.currency, r.gross, SUM(i.gross) FROM ready_records r
 JOIN contracts c ON c.id = r.contract_id JOIN terms t ON t.id = r.term_id
-JOIN invoices i ON i.term_id = r.term_id AND i.cancelled_day IS NULL AND i.issued_day <= :d
+JOIN invoices i ON i.contract_id = r.contract_id AND i.term_id = r.term_id AND i.cancelled_day IS NULL AND i.issued_day <= :d
+LEFT JOIN (SELECT invoice_id, SUM(gross) AS gross FROM credits GROUP BY invoice_id) k ON k.invoice_id = i.id
 LEFT JOIN withdrawals w ON w.record_id = r.record_id
-WHERE w.record_id IS NULL AND (i.gross IS NULL OR i.gross > (SELECT COALESCE(SUM(k.gross), 0) FROM credits k WHERE k.invoice_id = i.id))
+WHERE w.record_id IS NULL AND (i.gross IS NULL OR k.gross IS NULL OR i.gross > k.gross)
 GROUP BY r.record_id, c.number, c.file, t.code, t.position, r.currency, r.gross
 HAVING COUNT(i.gross) = COUNT(*) AND SUM(i.gross) < r.gross ORDER BY c.number, t.position
 """

@@ -21,6 +21,7 @@ from connectors.files.money_lists import read_payment_list
 from connectors.files.sheets import Row
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import day_number
+from flows.steps.pull import put_aside
 from flows.steps.receivables.bank_money import Money, Waiting, book, receipt_of
 from flows.steps.receivables.claims import TermClaim, open_claims, term_claims
 from flows.steps.receivables.doubts import seen_before, taken_back
@@ -207,8 +208,7 @@ def _quarantine(
         key = str(uuid5(NAMESPACE, f"payments\x1f{where}\x1f{finding.code}\x1f{raw}"))
         params = orjson.dumps({k: str(v) for k, v in finding.params.items()}).decode()
         rows.append((key, run_id, QUARANTINE, where, finding.code, params, raw, recorded_at))
-    columns = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
-    bulk_insert(connection, quarantine, columns, rows, ignore=True)
+    put_aside(connection, rows)
     waiting = {r[3] for r in rows}
     for where in (_where(m.place) for m in good):
         if where not in waiting:

@@ -251,6 +251,8 @@ def test_a_row_that_cannot_be_read_waits_and_the_others_go_on(desk: Desk, row: s
         == []
     )
     assert desk.rows("SELECT 1 FROM quarantine WHERE cleared_at IS NULL") == []
+    desk.payments(f"date,amount,currency,reference\n{row}\n2026-11-20,7.00,CNY,good\n")  # the old file once more
+    assert desk.rows("SELECT vendor_id FROM quarantine WHERE cleared_at IS NULL") == [("payments.csv:2",)]
 
 
 def test_a_line_that_stands_twice_is_booked_once_and_asked_about(desk: Desk) -> None:
