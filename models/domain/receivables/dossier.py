@@ -247,6 +247,7 @@ class CurrencyTotal:
     asked: int
     interest: int
     fixed_sum: int
+    unknown_from: date | None = None  # the first day for which the interest of a term has no rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +278,7 @@ def totals(terms: Iterable[DossierTerm]) -> tuple[CurrencyTotal, ...]:
             sum(t.asked for t in own),
             sum(t.interest.total for t in own if t.interest),
             sum(t.interest.fixed_sum or 0 for t in own if t.interest),
+            min((t.interest.unknown_from for t in own if t.interest and t.interest.unknown_from), default=None),
         )
         for currency, own in sorted(found.items())
     )
