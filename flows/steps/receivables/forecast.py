@@ -327,12 +327,13 @@ def _parts(
 
 
 def _bills(connection: Connection, as_of: int) -> dict[Key, list[tuple[int, int]]]:
-    """Bills in hand: (maturity day, gross)."""
+    """Bills in hand, not those that bounced: (maturity day, gross)."""
     found: dict[Key, list[tuple[int, int]]] = {}
     for contract, code, day, gross in fetch(
         connection,
         "SELECT r.contract_id, t.code, r.maturity_day, r.gross FROM receipts r JOIN terms t ON t.id = r.term_id "
-        "WHERE r.maturity_day > :d AND r.day <= :d ORDER BY r.maturity_day, r.id",
+        "WHERE r.maturity_day > :d AND r.day <= :d AND r.reverses IS NULL AND NOT EXISTS "
+        "(SELECT 1 FROM receipts x WHERE x.reverses = r.id AND x.day <= :d) ORDER BY r.maturity_day, r.id",
         {"d": as_of},
     ):
         found.setdefault((contract, code), []).append((day, gross))

@@ -170,7 +170,8 @@ class Overlay:
         )
         self.bills = self._grouped(
             "SELECT r.contract_id, t.code, SUM(r.gross) FROM receipts r JOIN terms t ON t.id = r.term_id "
-            "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code"
+            # A bill that bounced stands there twice, once below zero: nothing is in hand.
+            "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code HAVING SUM(r.gross) > 0"
         )
 
         self.credits = self._grouped(

@@ -65,7 +65,11 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Money or a bank bill that came for the term."""
+    """Money or a bank bill that came for the term, or was taken back.
+
+    `dishonoured`: a bill that bounced, and when it did. `void`: a booking that was undone, or what takes that or a
+    bounced bill back; it is shown and says nothing of the claim, as if it had never been.
+    """
 
     on: date
     minor: int
@@ -73,6 +77,8 @@ class Money:
     maturity: date | None
     payer: str
     reference: str
+    dishonoured: date | None = None
+    void: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,83 @@
+"""Bookings that were taken back, money that came early and invoices for less: dossier, reminders and forecast agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from connectors.calendars import calendar_specs
+from flows.steps.receivables import bank_money
+from flows.steps.receivables.dossier import term_dossier
+from flows.steps.receivables.outlook import look_ahead
+from flows.steps.receivables.reminders import paused
+from models.domain.outlook import Outlook
+from models.domain.receivables.forecast import Threshold
+from tests.fakes.company import Company, company
+from tests.integration.receivables.conftest import Desk
+
+CONTRACT = """
+contract: HT-1
+customer: {name: 苏州恒拓}
+supplier: {name: 杭州星澜}
+currency: CNY
+timezone: Asia/Shanghai
+calendar: WEEKEND_ONLY
+price_basis: tax_inclusive
+lines: [{id: L, amount: "200000.00", tax_rate: 6%}]
+late: {daily_rate: "0.0005"}
+events: {s: 2026-01-05}
+terms:
+  - {id: A, amount: "100000.00", when: s, due: 10 days after invoice_date}
+  - {id: B, amount: remaining, when: s, due: 10 days after invoice_date}
+"""
+BILLED = "contract,term,invoice_no,invoice_date,invoice_received,invoiced_amount\nHT-1,A,N1,2026-01-06,2026-01-06,100000.00\n"
+BILL = "date,amount,currency,payer,reference,method,maturity\n2026-01-12,60000.00,CNY,苏州恒拓,HT-1/A,银行承兑汇票,2026-03-15\n"
+DAY = date(2026, 2, 2)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """HT-1/A (100,000.00) was invoiced on 6 January and is due on the 16th; B, the same sum, is ready."""
+    with company(tmp_path) as firm:
+        firm.contract("HT-1", text=CONTRACT)
+        firm.night(day=date(2026, 1, 6))
+        made = Desk(firm, tmp_path, count(1))
+        made.invoices(BILLED, today=DAY)
+        yield made
+
+
+def outlook(firm: Company, day: date = DAY) -> Outlook:
+    with firm.store.read() as connection:
+        return look_ahead(connection, day, calendar_specs, Threshold()).outlook
+
+
+def months(found: Outlook) -> dict[str, int]:
+    return {x.period: x.gross for x in found.months}
+
+
+def bounce(desk: Desk, on: date) -> None:
+    (line,) = [r[0] for r in desk.rows("SELECT id FROM bank_lines WHERE maturity_day IS NOT NULL")]
+    with desk.firm.store.begin() as connection:
+        assert bank_money.returned(connection, int(str(line)), on, "dishonoured", "Wang", desk.now()) == 1
+
+
+def test_a_bill_that_bounced_was_never_given(desk: Desk) -> None:
+    """100,000.00 for the 17 days from 17 January to 2 February: 850.00; nothing is in hand any more."""
+    desk.payments(BILL, today=DAY)
+    desk.firm.night(day=DAY)
+    assert months(outlook(desk.firm)) == {"2026-02": 140_000_00, "2026-03": 60_000_00}
+    bounce(desk, date(2026, 2, 1))
+    desk.firm.night(day=DAY)
+    with desk.firm.store.begin() as connection:
+        (term,) = term_dossier(connection, "HT-1/A", DAY, calendar_specs).terms
+        assert paused(connection, DAY) == []
+    assert term.interest is not None
+    assert (term.interest.total, term.open, term.pending) == (850_00, 100_000_00, 0)
+    assert [m.minor for m in term.money] == [60_000_00, -60_000_00]  # what happened stays visible
+    assert months(outlook(desk.firm)) == {"2026-02": 200_000_00}
+    # On the day before it bounced it was in hand.
+    assert months(outlook(desk.firm, date(2026, 1, 31)))["2026-03"] == 60_000_00
