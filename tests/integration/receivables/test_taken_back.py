@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from connectors.calendars import calendar_specs
+from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables import bank_money
 from flows.steps.receivables.dossier import term_dossier
 from flows.steps.receivables.outlook import look_ahead
 from flows.steps.receivables.reminders import paused
+from flows.steps.receivables.standing import open_terms
 from models.domain.outlook import Outlook
 from models.domain.receivables.forecast import Threshold
 from tests.fakes.company import Company, company
@@ -81,3 +83,28 @@ def test_a_bill_that_bounced_was_never_given(desk: Desk) -> None:
     assert months(outlook(desk.firm)) == {"2026-02": 200_000_00}
     # On the day before it bounced it was in hand.
     assert months(outlook(desk.firm, date(2026, 1, 31)))["2026-03"] == 60_000_00
+
+
+def paid(desk: Desk, term: str, amount: str, on: str, name: str) -> None:
+    desk.payments(f"date,amount,currency,contract,term\n{on},{amount},CNY,HT-1,{term}\n", name, today=DAY)
+
+
+def test_money_before_the_invoice_is_seen_at_once(desk: Desk) -> None:
+    desk.firm.night(day=date(2026, 2, 1))
+    paid(desk, "B", "70000.00", "2026-02-01", "early.csv")
+    looked = desk.firm.night(day=DAY, write_reports=lambda _report: ()).report.outlook
+    assert months(looked) == {"2026-02": 130_000_00}
+    assert [(m.term, m.gross, m.end, m.why.code) for m in looked.moves] == [("B", 70_000_00, None, "paid")]
+    desk.invoices(BILLED.replace("A,N1", "B,N2").replace("2026-01-06", "2026-02-02"), today=DAY)
+    looked = desk.firm.night(day=date(2026, 2, 3), write_reports=lambda _report: ()).report.outlook
+    assert (months(looked), looked.moves) == ({"2026-02": 130_000_00}, ())
+
+
+def test_a_term_due_without_an_invoice_owes_what_was_not_paid_before(tmp_path: Path) -> None:
+    with company(tmp_path) as firm:
+        firm.contract("HT-1", text=CONTRACT.replace("after invoice_date", "after ready"))
+        firm.night(day=date(2026, 1, 6))
+        paid(Desk(firm, tmp_path, count(1)), "B", "70000.00", "2026-01-10", "early.csv")
+        with firm.store.read() as connection:
+            terms = open_terms(connection, day_number(DAY))
+        assert dict(zip(terms.term.tolist(), terms.open.tolist(), strict=True)) == {"A": 100_000_00, "B": 30_000_00}
