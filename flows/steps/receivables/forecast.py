@@ -187,9 +187,11 @@ SELECT i.contract_id, t.code, i.issued_day, i.received_day, i.number, i.gross,
 (SELECT SUM(k.gross) FROM credits k WHERE k.invoice_id = i.id AND k.day <= :d) FROM invoices i
 JOIN terms t ON t.id = i.term_id WHERE i.cancelled_day IS NULL AND i.issued_day <= :d ORDER BY i.issued_day DESC, i.id DESC
 """
+#: A booking that was taken back goes together with what takes it back: neither is a day on which a customer paid.
 _RECEIPTS = """
 SELECT r.contract_id, t.code, COALESCE(r.maturity_day, r.day), r.gross, r.method FROM receipts r
-JOIN terms t ON t.id = r.term_id WHERE COALESCE(r.maturity_day, r.day) <= :d
+JOIN terms t ON t.id = r.term_id WHERE COALESCE(r.maturity_day, r.day) <= :d AND r.reverses IS NULL
+AND NOT EXISTS (SELECT 1 FROM receipts x WHERE x.reverses = r.id AND x.day <= :d)
 """
 
 

@@ -108,3 +108,40 @@ def test_a_term_due_without_an_invoice_owes_what_was_not_paid_before(tmp_path: P
         with firm.store.read() as connection:
             terms = open_terms(connection, day_number(DAY))
         assert dict(zip(terms.term.tolist(), terms.open.tolist(), strict=True)) == {"A": 100_000_00, "B": 30_000_00}
+
+
+LATE = """
+contract: HT-9
+customer: {name: 苏州恒拓}
+supplier: {name: 杭州星澜}
+currency: CNY
+timezone: Asia/Shanghai
+calendar: WEEKEND_ONLY
+price_basis: tax_inclusive
+lines: [{id: L, amount: "300.00", tax_rate: 6%}]
+events: {s: 2026-01-05}
+opening:
+  - {term: A, invoiced: "100.00", invoiced_on: 2026-01-06, paid: "100.00", paid_on: 2026-01-17}
+  - {term: B, invoiced: "100.00", invoiced_on: 2026-01-06, paid: "100.00", paid_on: 2026-01-18}
+terms:
+  - {id: A, amount: "100.00", when: s, due: 10 days after invoice_date}
+  - {id: B, amount: "100.00", when: s, due: 10 days after invoice_date}
+  - {id: C, amount: remaining, when: s, due: 10 days after invoice_date}
+"""
+
+
+def test_a_booking_that_was_undone_is_no_day_on_which_a_customer_paid(tmp_path: Path) -> None:
+    """1 and 2 days late, and C: paid on its 3rd day after; what was booked by mistake on 1 February was not for it."""
+    with company(tmp_path) as firm:
+        firm.contract("HT-9", text=LATE)
+        firm.night(day=date(2026, 1, 6))
+        desk = Desk(firm, tmp_path, count(1))
+        desk.invoices(BILLED.replace("HT-1,A,N1", "HT-9,C,N9").replace("100000.00", "100.00"), today=DAY)
+        head = "date,amount,currency,contract,term\n"
+        desk.payments(head + "2026-02-01,100.00,CNY,HT-9,C\n", "wrong.csv", today=DAY)
+        with firm.store.begin() as connection:
+            bank_money.undo(connection, 1, "for somebody else", "Wang", desk.now())
+        desk.payments(head + "2026-01-19,100.00,CNY,HT-9,C\n", "right.csv", today=DAY)
+        firm.night(day=DAY)
+        (line,) = outlook(firm).behaviour
+        assert (line.terms, line.early, line.median, line.late) == (3, 1, 2, 3)
