@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from itertools import count
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from connectors.calendars import calendar_specs
+from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables import bank_money
 from flows.steps.receivables.dossier import term_dossier
@@ -145,3 +147,41 @@ def test_a_booking_that_was_undone_is_no_day_on_which_a_customer_paid(tmp_path: 
         firm.night(day=DAY)
         (line,) = outlook(firm).behaviour
         assert (line.terms, line.early, line.median, line.late) == (3, 1, 2, 3)
+
+
+def test_what_was_not_invoiced_of_a_ready_term_is_still_expected(desk: Desk) -> None:
+    """60,000.00 of B are invoiced on 2 February; the other 40,000.00 may be at any day, and stay in the forecast."""
+    desk.firm.night(day=date(2026, 2, 1))
+    desk.invoices(
+        BILLED.replace("A,N1", "B,N2").replace("2026-01-06", "2026-02-02").replace("100000", "60000"), today=DAY
+    )
+    told = desk.firm.night(day=DAY, write_reports=lambda _report: ()).report.outlook
+    assert (months(told), told.moves) == ({"2026-02": 200_000_00}, ())
+    paid(desk, "B", "60000.00", "2026-02-03", "all-of-it.csv")
+    third = date(2026, 2, 3)
+    told = desk.firm.night(day=third, write_reports=lambda _report: ()).report.outlook
+    assert months(told) == {"2026-02": 140_000_00}
+    assert [(m.term, m.gross, m.end, m.why.code) for m in told.moves] == [("B", 60_000_00, None, "paid")]
+    with desk.firm.store.read() as connection:
+        ((body,),) = fetch(connection, "SELECT body FROM forecasts ORDER BY id DESC LIMIT 1")
+    status, parts = next((t[1], t[7]) for t in json.loads(body)[1:] if t[0] == "B")
+    assert (status, parts) == ("part_paid", [[day_number(date(2026, 2, 13)), 40_000_00, "ready"]])
+    # The second invoice asks for the rest: nothing leaves, nothing comes.
+    more = BILLED.replace("A,N1", "B,N3").replace("2026-01-06", "2026-02-03").replace("100000", "40000")
+    desk.invoices(more, today=third)
+    told = desk.firm.night(day=date(2026, 2, 4), write_reports=lambda _report: ()).report.outlook
+    assert (months(told), told.moves) == ({"2026-02": 140_000_00}, ())
+
+
+def test_what_was_not_invoiced_of_a_held_term_has_no_day(desk: Desk) -> None:
+    desk.invoices(
+        BILLED.replace("A,N1", "B,N2").replace("2026-01-06", "2026-02-02").replace("100000", "60000"), today=DAY
+    )
+    with desk.firm.store.begin() as connection:
+        connection.exec_driver_sql(
+            'INSERT INTO interventions (key, contract_id, term_id, kind, day, reason, "by", recorded_at) '
+            "SELECT 'k', contract_id, id, 'hold', 20000, 'merges', 'Wang', 1 FROM terms WHERE code = 'B'"
+        )
+    desk.firm.night(day=DAY)
+    found = outlook(desk.firm)
+    assert [(x.gross, x.reason) for x in found.undated] == [(60_000_00, "held"), (40_000_00, "held")]
