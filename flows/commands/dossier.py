@@ -83,4 +83,6 @@ def _told(pack: Dossier, folder: Path, count: int, language: str) -> None:
     for t in totals(pack.terms):
         money = {n: said_money(getattr(t, n), t.currency) for n in ("asked", "interest")}
         out.print(say("cli.dossier_open", language, amount=said_money(t.open, t.currency), **money), markup=False)
+        if t.unknown_from is not None:
+            out.print(say("cli.dossier_rate_ends", language, currency=t.currency, day=t.unknown_from), markup=False)
     out.print(say("cli.dossier_letter" if pack.demanded else "cli.dossier_no_letter", language))

@@ -121,8 +121,10 @@ def _letter(terms: Sequence[DossierTerm], as_of: date, language: str) -> bytes:
         "until": as_of + timedelta(days=LETTER_DAYS),
         "days": LETTER_DAYS,
         "totals": totals(terms),
-        "with_interest": [t for t in terms if t.interest_is_clear],
-        "reserved": any(not t.interest_is_clear for t in terms),
+        "with_interest": (stated := [t for t in terms if t.interest_is_clear]),
+        # Nothing is said of the days for which no rate is stated, so they are reserved.
+        "cut": (cut := any(t.interest and t.interest.unknown_from for t in stated)),
+        "reserved": cut or len(stated) < len(terms),
         "chinese": any(t.limitation is not None for t in terms),
         "protected": all(t.supplier.size in small and t.customer.size in ("large", "public") for t in terms),
         "disputed": any(t.disputed for t in terms),

@@ -88,6 +88,7 @@ def as_json(dossier: Dossier) -> dict[str, Any]:
         "totals": [
             {"currency": t.currency, "terms": t.terms}
             | {n: amount_text(getattr(t, n), minor_digits(t.currency)) for n in ("open", "asked", "interest", "fixed_sum")}
+            | {"interest_unknown_from": _iso(t.unknown_from)}
             for t in totals(dossier.terms)
         ],
         "terms": [_term(t) for t in dossier.terms],

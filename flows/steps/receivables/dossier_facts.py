@@ -129,11 +129,13 @@ class TermFacts:
     def money(self) -> tuple[Money, ...]:
         """What came, with what the bank said of it."""
         rows = self.rows(
-            "SELECT r.day, r.gross, r.method, r.maturity_day, COALESCE(b.payer, ''), COALESCE(b.reference, '') "
-            "FROM receipts r LEFT JOIN allocations a ON a.receipt_id = r.id "
+            "SELECT r.day, r.gross, r.method, r.maturity_day, COALESCE(b.payer, ''), COALESCE(b.reference, ''), "
+            "x.day, x.method, CASE WHEN r.reverses IS NULL THEN '' ELSE r.method END, o.maturity_day FROM receipts r "
+            "LEFT JOIN receipts x ON x.reverses = r.id AND x.day <= :d LEFT JOIN receipts o ON o.id = r.reverses "
+            "LEFT JOIN allocations a ON a.receipt_id = r.id "
             "LEFT JOIN bank_lines b ON b.id = a.bank_line_id WHERE r.term_id = :t AND r.day <= :d ORDER BY r.day, r.id"
         )
-        return tuple(Money(to_date(r[0]), r[1], r[2], _maybe(r[3]), r[4], r[5]) for r in rows)
+        return tuple(_money(*r) for r in rows)
 
     # --- what was said and agreed ---
 
@@ -187,6 +189,18 @@ class TermFacts:
         return tuple(Extension(to_date(r[0]), to_date(r[1]), r[2]) for r in rows)
 
 
+def _money(
+    day: int, minor: int, method: str, maturity: int | None, payer: str, reference: str,
+    back_on: int | None, back: str | None, takes_back: str, of_bill: int | None,
+) -> Money:  # fmt: skip
+    """One booking. `back_on`, `back`: when and how it was taken back; `takes_back`, `of_bill`: how this one takes back, and what."""
+    bounced = back == "returned" and maturity is not None
+    # Cash that the bank took back was there until that day, so that both bookings stand.
+    void = back == "undone" or takes_back == "undone" or (bool(takes_back) and of_bill is not None)
+    when = _maybe(back_on) if bounced else None
+    return Money(to_date(day), minor, method, _maybe(maturity), payer, reference, when, void)
+
+
 def payments_of(term: str, money: Sequence[Money]) -> list[PaymentFact]:
     """The money as the claim's rules read it."""
-    return [PaymentFact(term, m.on, m.minor, m.method, m.maturity) for m in money]
+    return [PaymentFact(term, m.on, m.minor, m.method, m.maturity, m.dishonoured) for m in money if not m.void]

@@ -29,11 +29,14 @@ from models.domain.receivables.agreements import paid_between
 
 _STATUS = {name: code for code, name in enumerate(STATUS_NAMES)}
 #: What the day of a part rests on; from UNDATED_FROM on it has none.
-BASES = ("planned", "ready", "invoiced", "bill", "promise", "instalment", "extension", "no_plan", "no_due_rule", "horizon", "held", "disputed")  # fmt: skip
-PLANNED, IS_READY, IS_INVOICED, BILL, PROMISE, INSTALMENT, EXTENSION, NO_PLAN, NO_RULE, HORIZON, HELD, DISPUTED = range(
-    len(BASES)
-)
+BASES = ("planned", "ready", "invoiced", "bill", "promise", "instalment", "extension", "no_plan", "no_due_rule", "no_invoice_date", "horizon", "held", "disputed")  # fmt: skip
+(
+    PLANNED, IS_READY, IS_INVOICED, BILL, PROMISE, INSTALMENT, EXTENSION, NO_PLAN, NO_RULE, NO_INVOICE_DATE, HORIZON, HELD,
+    DISPUTED,
+) = range(len(BASES))  # fmt: skip
 UNDATED_FROM = NO_PLAN
+#: An opening that was invoiced nobody says when stands in the ledger on this day.
+NO_DAY = 0
 #: Beyond the last day a calendar knows, the forecast counts Monday to Friday, and says so.
 YEARS_AHEAD = 10
 #: Whose habit an assumed invoice date follows.
@@ -104,6 +107,7 @@ class Claimed:
     paid: Ints
     last_paid: Days
     telling: Mask  # the last payment has a day of its own: it is not an opening without one
+    rest: Ints  # of what may be invoiced, that no invoice asks for although there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,6 @@ class Expected:
     ready: Days
     due: Days
     late: Ints  # days added
-    by_weekdays: Mask  # its due date lies beyond the last day its calendar knows
-    assumed: Ints  # index into ASSUMED, -1 where the invoice is real or nothing rests on it
     customers: Sequence[str]
     customer: Ints
     behaviour: Spread  # by customer
@@ -131,6 +133,8 @@ class Expected:
     part_due: Days
     part_minor: Ints
     part_basis: Ints
+    part_assumed: Ints  # index into ASSUMED, -1 where the invoice is real or nothing rests on it
+    part_weekdays: Mask  # its due date lies beyond the last day its calendar knows
 
     @property
     def overdue(self) -> Mask:
@@ -156,23 +160,41 @@ def expected_cash(connection: Connection, as_of: int, calendars_of: CalendarsOf)
     overlay = Overlay(connection, as_of)
     status, known, legal, expected, gross, due, outstanding = numbers.T
     agreed = _extended(overlay, index, due)
+    rest = _rest(status, gross, claimed)
+    status = np.where((status == PAID) & (rest > 0), PART_PAID, status)
     paid_off = (status == PAID) & (agreed < NEVER) & (claimed.last_paid < NEVER) & claimed.telling
     late_days = claimed.last_paid[paid_off].astype(np.int64) - agreed[paid_off]
     behaviour = spread(customer[paid_off], late_days, len(names))
     late = behaviour.typical[customer]
     ready = np.where(status == NOT_READY, _ahead(expected, as_of + 1), known)
-    start, issue, assumed = _starts(status, known, legal, expected, ready, customer, len(names), claimed, terms, as_of)
+    known_to = _Known(status, known, legal, expected, ready, customer, len(names), claimed, rest, terms, as_of)
+    start, issue, assumed = _starts(known_to, claimed.invoiced < NEVER)
     due, beyond = _due(terms, owner, start, due, calendars_of)
-    minor = np.where(status <= READY, gross, outstanding)
+    # Money may come before the invoice.
+    minor = np.where(status <= READY, np.maximum(gross - claimed.paid, 0), outstanding)
     live = ((status == NOT_READY) | (status == READY) | (status == INVOICED) | (status == PART_PAID)) & (minor > 0)
-    day = np.where(due < NEVER, np.maximum(due + late, np.where(issue < NEVER, issue, 0)), NEVER)
+    day = _paid_on(due, issue, late)
     basis = np.select([status == NOT_READY, status == READY], [PLANNED, IS_READY], IS_INVOICED)
-    basis = np.where(due < NEVER, basis, _undated(status, ready, beyond))
-    rows = _parts(connection, overlay, index, live, minor, due, day, basis, late, as_of)
+    basis = np.where(due < NEVER, basis, _undated(status, ready, beyond, claimed.invoiced == NO_DAY))
+    parts = _parts(connection, overlay, index, live, minor, due, day, basis, late, as_of)
+    rows = _assumptions(parts, np.where(due < NEVER, assumed, -1), beyond & (due < NEVER))
+    if rest.any():
+        rows = _with_rest(rows, _still_to_invoice(known_to, owner, late, calendars_of, _held(overlay, index)))
     return Expected(
         as_of, terms.heads, owner, terms.codes, terms.blockers, status, gross, claimed.paid, ready.astype(np.int32),
-        due.astype(np.int32), late, beyond & (due < NEVER), np.where(live & (due < NEVER), assumed, -1), tuple(names), customer, behaviour, *rows,
+        due.astype(np.int32), late, tuple(names), customer, behaviour, *rows,
     )  # fmt: skip
+
+
+def _rest(status: Ints, gross: Ints, claimed: Claimed) -> Ints:
+    """What is still to be invoiced of terms that have an invoice, less what was paid beyond that."""
+    invoiced = (status == INVOICED) | (status == PART_PAID) | (status == PAID)
+    return np.where(invoiced, np.maximum(claimed.rest - np.maximum(claimed.paid - gross, 0), 0), 0)
+
+
+def _paid_on(due: Ints, issue: Ints, late: Ints) -> Ints:
+    """The day of the money: as late as the customer usually is, never before the invoice."""
+    return np.where(due < NEVER, np.maximum(due + late, np.where(issue < NEVER, issue, 0)), NEVER)
 
 
 def _ahead(days: Ints, first: int) -> Ints:
@@ -186,16 +208,30 @@ SELECT i.contract_id, t.code, i.issued_day, i.received_day, i.number, i.gross,
 (SELECT SUM(k.gross) FROM credits k WHERE k.invoice_id = i.id AND k.day <= :d) FROM invoices i
 JOIN terms t ON t.id = i.term_id WHERE i.cancelled_day IS NULL AND i.issued_day <= :d ORDER BY i.issued_day DESC, i.id DESC
 """
+#: A booking that was taken back goes together with what takes it back: neither is a day on which a customer paid.
 _RECEIPTS = """
 SELECT r.contract_id, t.code, COALESCE(r.maturity_day, r.day), r.gross, r.method FROM receipts r
-JOIN terms t ON t.id = r.term_id WHERE COALESCE(r.maturity_day, r.day) <= :d
+JOIN terms t ON t.id = r.term_id WHERE COALESCE(r.maturity_day, r.day) <= :d AND r.reverses IS NULL
+AND NOT EXISTS (SELECT 1 FROM receipts x WHERE x.reverses = r.id AND x.day <= :d)
+"""
+#: Terms of which less was invoiced than their ready record says. What a credit note took off later stays invoiced.
+_RESTS = """
+SELECT r.contract_id, t.code, r.gross - SUM(i.gross) FROM ready_records r JOIN terms t ON t.id = r.term_id
+JOIN invoices i ON i.contract_id = r.contract_id AND i.term_id = r.term_id AND i.cancelled_day IS NULL AND i.issued_day <= :d
+WHERE r.noticed_day <= :d AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.record_id = r.record_id AND w.withdrawn_day <= :d)
+AND (i.gross IS NULL OR i.gross > (SELECT COALESCE(SUM(k.gross), 0) FROM credits k
+WHERE k.contract_id = i.contract_id AND k.invoice_id = i.id AND k.day <= :d))
+GROUP BY r.record_id, r.contract_id, t.code, r.gross
+HAVING SUM(i.gross) < r.gross AND COUNT(i.gross) = COUNT(*)
 """
 
 
 def _claimed(connection: Connection, index: Mapping[Key, int], as_of: int) -> Claimed:
     size = len(index)
     never = np.full(size, NEVER, np.int32)
-    found = Claimed(never, never.copy(), np.zeros(size, np.int64), never.copy(), np.ones(size, bool))
+    found = Claimed(
+        never, never.copy(), np.zeros(size, np.int64), never.copy(), np.ones(size, bool), np.zeros(size, np.int64)
+    )
     opened: dict[int, int] = {}
     for contract, code, issued, received, number, gross, credit in fetch(connection, _INVOICES, {"d": as_of}):
         at = index.get((contract, code))
@@ -214,6 +250,10 @@ def _claimed(connection: Connection, index: Mapping[Key, int], as_of: int) -> Cl
             last = int(found.last_paid[at])
             found.last_paid[at] = day if last >= NEVER else max(last, day)
             found.telling[at] &= method != OPENING or day != opened.get(at)
+    for contract, code, rest in fetch(connection, _RESTS, {"d": as_of}):
+        at = index.get((contract, code))
+        if at is not None:
+            found.rest[at] = int(rest)
     return found
 
 
@@ -231,35 +271,44 @@ def _extended(overlay: Overlay, index: Mapping[Key, int], due: Ints) -> Ints:
 # --- from readiness to the due date --------------------------------------------------------------------
 
 
-def _starts(
-    status: Ints,
-    known: Ints,
-    legal: Ints,
-    expected: Ints,
-    ready: Ints,
-    customer: Ints,
-    customers: int,
-    claimed: Claimed,
-    terms: Terms,
-    as_of: int,
-) -> tuple[Ints, Ints, Ints]:
-    """By term: where its payment period starts, its invoice date, and whose habit the latter is assumed by."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """By term what is known of it; whose customer it is."""
+
+    status: Ints
+    known: Ints
+    legal: Ints
+    expected: Ints
+    ready: Ints
+    customer: Ints
+    customers: int
+    claimed: Claimed
+    rest: Ints
+    terms: Terms
+    as_of: int
+
+
+def _starts(of: _Known, real: Mask) -> tuple[Ints, Ints, Ints]:
+    """By term: where its payment period starts, its invoice date, and whose habit the latter is assumed by.
+
+    `real`: its invoice is the one that is there; else another one is assumed.
+    """
+    status, customer, claimed = of.status, of.customer, of.claimed
     invoiced, received = claimed.invoiced.astype(np.int64), claimed.received.astype(np.int64)
-    proven = (invoiced < NEVER) & (known < NEVER) & (status >= INVOICED) & claimed.telling
-    days, source = habit(customer[proven], (invoiced - known)[proven], customers)
-    assumed_on = _ahead(np.where(ready < NEVER, ready + np.maximum(days[customer], 0), NEVER), as_of)
-    real = invoiced < NEVER
+    proven = (invoiced < NEVER) & (of.known < NEVER) & (status >= INVOICED) & claimed.telling
+    days, source = habit(customer[proven], (invoiced - of.known)[proven], of.customers)
+    assumed_on = _ahead(np.where(of.ready < NEVER, of.ready + np.maximum(days[customer], 0), NEVER), of.as_of)
     issue = np.where(real, invoiced, assumed_on)
-    handed = real & (received < NEVER) & claimed.telling & (status >= INVOICED)
-    post, _ = habit(customer[handed], (received - invoiced)[handed], customers)
+    handed = (invoiced < NEVER) & (received < NEVER) & claimed.telling & (status >= INVOICED)
+    post, _ = habit(customer[handed], (received - invoiced)[handed], of.customers)
     arrived = np.where(issue < NEVER, issue + np.maximum(post[customer], 0), NEVER)
-    arrived = np.where(received < NEVER, received, np.where(real, _ahead(arrived, as_of), arrived))
-    waited = np.where((known < NEVER) & (known == expected), legal, ready)
-    from_ready = np.where(status == NOT_READY, waited, legal)
-    rule = np.concatenate([r["start"] for r in terms.rules]) if terms.rules else np.zeros(0, np.uint8)
+    arrived = np.where(real & (received < NEVER), received, np.where(real, _ahead(arrived, of.as_of), arrived))
+    waited = np.where((of.known < NEVER) & (of.known == of.expected), of.legal, of.ready)
+    from_ready = np.where(status == NOT_READY, waited, of.legal)
+    rule = np.concatenate([r["start"] for r in of.terms.rules]) if of.terms.rules else np.zeros(0, np.uint8)
     kinds = [rule == Start.READY, rule == Start.INVOICE_DATE, rule == Start.INVOICE_RECEIVED]
     start = np.select(kinds, [from_ready, issue, arrived], NEVER)
-    return start, issue, np.where(real | (rule == Start.READY), -1, source[customer] if customers else -1)
+    return start, issue, np.where(real | (rule == Start.READY), -1, source[customer] if of.customers else -1)
 
 
 def _due(terms: Terms, owner: Ints, start: Ints, due: Ints, calendars_of: CalendarsOf) -> tuple[Ints, Mask]:
@@ -285,9 +334,10 @@ def _longer(spec: CalendarSpec) -> CalendarSpec:
     return replace(spec, horizon=date(spec.horizon.year + YEARS_AHEAD, 12, 31))
 
 
-def _undated(status: Ints, ready: Ints, beyond: Mask) -> Ints:
+def _undated(status: Ints, ready: Ints, beyond: Mask, unsaid: Mask) -> Ints:
+    """Why a term has no day. `unsaid`: nobody says when it was invoiced."""
     waits = (status == NOT_READY) & (ready >= NEVER)
-    return np.select([waits, beyond], [NO_PLAN, HORIZON], NO_RULE)
+    return np.select([waits, unsaid, beyond], [NO_PLAN, NO_INVOICE_DATE, HORIZON], NO_RULE)
 
 
 # --- parts ---------------------------------------------------------------------------------------------
@@ -326,13 +376,58 @@ def _parts(
     return term[order], days.astype(np.int32), dues.astype(np.int32), minors, bases
 
 
+Columns = tuple[Ints, Days, Days, Ints, Ints, Ints, Mask]  # those of the parts of `Expected`
+
+
+def _assumptions(parts: tuple[Ints, Days, Days, Ints, Ints], assumed: Ints, weekdays: Mask) -> Columns:
+    """The parts, with what the day of their term rests on."""
+    return (*parts, assumed[parts[0]], weekdays[parts[0]])
+
+
+def _held(overlay: Overlay, index: Mapping[Key, int]) -> Mask:
+    """By term: a person keeps it off the list."""
+    held = np.zeros(len(index), bool)
+    for key in overlay.holds:
+        at = index.get(key)
+        if at is not None:
+            held[at] = overlay.held(key) >= NEVER
+    return held
+
+
+def _still_to_invoice(of: _Known, owner: Ints, late: Ints, calendars_of: CalendarsOf, held: Mask) -> Columns:
+    """What a term may ask for beside its invoices, as the part of a ready term; without a day while it is held."""
+    term = np.flatnonzero(of.rest > 0)
+    real = of.claimed.invoiced < NEVER
+    real[term] = False
+    start, issue, assumed = _starts(of, real)
+    unknown = np.zeros(len(start), np.int64)
+    unknown[term] = NEVER
+    due, beyond = _due(of.terms, owner, start, unknown, calendars_of)
+    day = _paid_on(due, issue, late)
+    basis = np.where(
+        due < NEVER, IS_READY, _undated(np.full(len(due), READY), of.ready, beyond, np.zeros(len(due), bool))
+    )
+    day, due, basis = (np.where(held, what, x)[term] for what, x in ((NEVER, day), (NEVER, due), (HELD, basis)))
+    rests, known = of.rest[term], due < NEVER
+    days = day.astype(np.int32), due.astype(np.int32)
+    return term, *days, rests, basis, np.where(known, assumed[term], -1), beyond[term] & known
+
+
+def _with_rest(parts: Columns, rest: Columns) -> Columns:
+    """The parts of one term side by side."""
+    term, day, due, minor, basis, assumed, weekdays = (np.concatenate([a, b]) for a, b in zip(parts, rest, strict=True))
+    by = np.argsort(term, kind="stable")
+    return term[by], day[by], due[by], minor[by], basis[by], assumed[by], weekdays[by]
+
+
 def _bills(connection: Connection, as_of: int) -> dict[Key, list[tuple[int, int]]]:
-    """Bills in hand: (maturity day, gross)."""
+    """Bills in hand, not those that bounced: (maturity day, gross)."""
     found: dict[Key, list[tuple[int, int]]] = {}
     for contract, code, day, gross in fetch(
         connection,
         "SELECT r.contract_id, t.code, r.maturity_day, r.gross FROM receipts r JOIN terms t ON t.id = r.term_id "
-        "WHERE r.maturity_day > :d AND r.day <= :d ORDER BY r.maturity_day, r.id",
+        "WHERE r.maturity_day > :d AND r.day <= :d AND r.reverses IS NULL AND NOT EXISTS "
+        "(SELECT 1 FROM receipts x WHERE x.reverses = r.id AND x.day <= :d) ORDER BY r.maturity_day, r.id",
         {"d": as_of},
     ):
         found.setdefault((contract, code), []).append((day, gross))

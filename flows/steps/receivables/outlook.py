@@ -118,7 +118,7 @@ def _behaviour(expected: Expected) -> tuple[BehaviourLine, ...]:
 def _assumed(expected: Expected) -> tuple[Assumed, ...]:
     """How much of each currency rests on which assumption; one amount may rest on two."""
     found: dict[tuple[str, str], int] = {}
-    how, weekdays = (c[expected.part_term] for c in (expected.assumed, expected.by_weekdays))
+    how, weekdays = expected.part_assumed, expected.part_weekdays
     for at in np.flatnonzero(((how >= 0) | weekdays) & (expected.part_day < NEVER)).tolist():
         names = [*([ASSUMED[int(how[at])]] if how[at] >= 0 else []), *(["calendar"] if weekdays[at] else [])]
         currency = expected.heads[int(expected.owner[expected.part_term[at]])].currency

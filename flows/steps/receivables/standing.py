@@ -73,12 +73,15 @@ def open_terms(
     `undated`: also what was invoiced and has no due date, because nobody knows when the invoice arrived.
     """
     rows, customers, currencies, managers = _Rows(), _Codes(), _Codes(), _Codes("")
+    early = _Early(connection, as_of)
     for contract, customer, currency, manager, body in _bodies(connection, as_of):
         who = customers(customer), currencies(currency), managers(manager or "")
         for term in orjson.loads(body):
-            sum_ = term[OUTSTANDING] if term[STATUS] != "ready" else term[GROSS]
-            dated = term[DUE] < NEVER or (undated and term[STATUS] != "ready")
-            if dated and term[STATUS] in OWING and sum_ > 0:
+            if term[STATUS] not in OWING or (term[DUE] >= NEVER and not (undated and term[STATUS] != "ready")):
+                continue
+            ready = term[STATUS] == "ready"
+            sum_ = term[GROSS] - early.paid((contract, term[CODE])) if ready else term[OUTSTANDING]
+            if sum_ > 0:
                 _append(rows, contract, term[CODE], who, term[DUE], sum_)
     overlay = Overlay(connection, as_of)
     size = len(rows.due)
@@ -90,6 +93,28 @@ def open_terms(
         tuple(customers.known), tuple(currencies.known), tuple(managers.known), [], [],
     )  # fmt: skip
     return overlay.lay_over(_with_rules(connection, columns, ladders))
+
+
+_EARLY = """
+SELECT r.contract_id, t.code, SUM(r.gross) FROM receipts r JOIN terms t ON t.id = r.term_id
+WHERE COALESCE(r.maturity_day, r.day) <= :d AND NOT EXISTS (SELECT 1 FROM invoices i
+WHERE i.contract_id = r.contract_id AND i.term_id = r.term_id AND i.cancelled_day IS NULL AND i.issued_day <= :d)
+GROUP BY r.contract_id, t.code
+"""
+
+
+class _Early:
+    """Money that came before any invoice; read only where a term without one is due."""
+
+    def __init__(self, connection: Connection, as_of: int) -> None:
+        self.connection, self.as_of = connection, as_of
+        self.sums: dict[Key, int] | None = None
+
+    def paid(self, key: Key) -> int:
+        """What came for a term."""
+        if self.sums is None:
+            self.sums = {(c, t): int(s) for c, t, s in fetch(self.connection, _EARLY, {"d": self.as_of})}
+        return self.sums.get(key, 0)
 
 
 def _append(rows: _Rows, contract: int, term: str, who: tuple[int, int, int], due: int, sum_: int) -> None:
@@ -170,7 +195,8 @@ class Overlay:
         )
         self.bills = self._grouped(
             "SELECT r.contract_id, t.code, SUM(r.gross) FROM receipts r JOIN terms t ON t.id = r.term_id "
-            "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code"
+            # A bill that bounced stands there twice, once below zero: nothing is in hand.
+            "WHERE r.maturity_day > :d AND r.day <= :d GROUP BY r.contract_id, t.code HAVING SUM(r.gross) > 0"
         )
 
         self.credits = self._grouped(

@@ -65,7 +65,11 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Money or a bank bill that came for the term."""
+    """Money or a bank bill that came for the term, or was taken back.
+
+    `dishonoured`: a bill that bounced, and when it did. `void`: a booking that was undone, or what takes that or a
+    bounced bill back; it is shown and says nothing of the claim, as if it had never been.
+    """
 
     on: date
     minor: int
@@ -73,6 +77,8 @@ class Money:
     maturity: date | None
     payer: str
     reference: str
+    dishonoured: date | None = None
+    void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +253,7 @@ class CurrencyTotal:
     asked: int
     interest: int
     fixed_sum: int
+    unknown_from: date | None = None  # the first day for which the interest of a term has no rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +284,7 @@ def totals(terms: Iterable[DossierTerm]) -> tuple[CurrencyTotal, ...]:
             sum(t.asked for t in own),
             sum(t.interest.total for t in own if t.interest),
             sum(t.interest.fixed_sum or 0 for t in own if t.interest),
+            min((t.interest.unknown_from for t in own if t.interest and t.interest.unknown_from), default=None),
         )
         for currency, own in sorted(found.items())
     )

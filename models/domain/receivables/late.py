@@ -28,6 +28,11 @@ class LateInterest:
     fixed_sum: int | None = None
 
     @property
+    def counted_to(self) -> date | None:
+        """The last day that has a rate; None where every day has one."""
+        return None if self.unknown_from is None else self.unknown_from - ONE_DAY
+
+    @property
     def total(self) -> int:
         """Minor units, as far as rates are stated."""
         return interest_total(self.lines, self.rounding)

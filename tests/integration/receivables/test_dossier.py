@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.steps.receivables.agreements import add_extension, add_plan, find_term
+from flows.steps.receivables.agreements import Touch, add_extension, add_plan, add_touch, find_term
 from models.domain.contracts import Facts, InvoiceFact, PaymentFact, PromiseFact
 from models.domain.receivables.agreements import Promise
 from models.domain.receivables.limitation import ALERT_DAYS
@@ -21,6 +21,7 @@ from models.records.contract_file import load_contract_text
 from tests.fakes.ledger import NOW, Books, books
 
 HOSTILE = '<script>alert(1)</script>"; DROP TABLE x; \u202egpj.exe'
+DAILY = '{daily_rate: "0.0005"}'
 CONTRACT = """
 contract: {number}
 title: {title}
@@ -31,7 +32,7 @@ timezone: Asia/Shanghai
 calendar: CN
 price_basis: tax_inclusive
 lines: [{{id: L, amount: "1000.00", tax_rate: 6%}}]
-late: {{daily_rate: "0.0005"}}
+late: {late}
 events: {{signed: 2026-01-05}}
 terms:
   - {{id: T1, name: {name}, amount: 40%, when: signed, due: 10 days after invoice_received}}
@@ -40,12 +41,17 @@ terms:
 
 
 def contract(
-    number: str = "C-1", customer: str = "恒拓", currency: str = "CNY", name: str = "预付款", title: str = "x"
+    number: str = "C-1",
+    customer: str = "恒拓",
+    currency: str = "CNY",
+    name: str = "预付款",
+    title: str = "x",
+    late: str = DAILY,
 ):
     quoted = {
         k: json.dumps(v) for k, v in {"number": number, "customer": customer, "name": name, "title": title}.items()
     }
-    loaded = load_contract_text(CONTRACT.format(currency=currency, **quoted), "c.yaml")
+    loaded = load_contract_text(CONTRACT.format(currency=currency, late=late, **quoted), "c.yaml")
     assert loaded.findings == (), loaded.findings
     return loaded.contracts[0]
 
@@ -97,6 +103,29 @@ def test_the_pack(own: Books) -> None:
     assert "保障中小企业款项支付条例" in letter
     assert "8 March 2026" in (folder / "letter.en.html").read_text(encoding="utf-8")
     assert "不构成法律意见" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_rate_table_that_ends_ends_the_interest_in_every_place(own: Books) -> None:
+    """January's rate only: 400.00 * 36.5% / 365 * 10 days + 300.00 * 36.5% / 365 * 1 day = 4.00 + 0.30."""
+    ends = '{rates: [{from: 2026-01-01, to: 2026-01-31, pct: "36.5"}]}'
+    billed(own, contract("C-2", late=ends))
+    _, folder = pack(own, "C-2/T1")
+    letter = {n: (folder / f"letter.{n}.html").read_text(encoding="utf-8") for n in ("en", "zh-CN")}
+    assert "CNY 4.30, up to 31 January 2026; no rate is stated from 1 February 2026 on" in letter["en"]
+    assert "up to 1 March 2026" not in letter["en"]
+    assert "at the same rate" not in letter["en"]
+    assert "reserve the right" in letter["en"]
+    assert "计至2026年1月31日，自2026年2月1日起没有所载利率" in letter["zh-CN"]
+    assert "同一标准" not in letter["zh-CN"]
+    assert "计至2026年3月1日" not in letter["zh-CN"]
+    summary, _, _ = (folder / "index.html").read_text(encoding="utf-8").partition("<section>")
+    assert "计至 2026-01-31；自 2026-02-01 起没有所载利率" in summary
+    assert "CNY: no rate is stated from 2026-02-01 on" in run(own, "C-2/T1")
+    # Beside a term with a rate for every day, each line says how far it is counted.
+    body, folder = pack(own, "--customer", "恒拓")
+    assert body["totals"][0]["interest_unknown_from"] == "2026-02-01"
+    letter = {"en": (folder / "letter.en.html").read_text(encoding="utf-8")}
+    assert "CNY 6.50, up to 1 March 2026, and on at the same rate until payment" in letter["en"]
 
 
 def test_the_manifest_names_every_file(own: Books) -> None:
@@ -167,6 +196,19 @@ def test_proofs_are_copied_from_below_the_configuration_only(own: Books, tmp_pat
     assert {k for k, v in found.items() if v} == {"scans/回执 & 1.PDF"}
     everything = b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
     assert b"secret" not in everything
+
+
+def test_the_pack_in_chinese_has_no_keys_in_it(own: Books) -> None:
+    """How money was matched and who drafted a reminder are told in words."""
+    with own.store.begin() as connection:
+        connection.exec_driver_sql("UPDATE receipts SET method = 'reference_part'")
+        touch = Touch("reminder", date(2026, 2, 1), "draft", "night", level=1)
+        add_touch(connection, find_term(connection, "C-1/T1"), touch, NOW)
+    page = (pack(own, "C-1/T1")[1] / "index.html").read_text(encoding="utf-8")
+    assert "摘要写明，部分付款" in page
+    assert "夜间自动运行" in page
+    assert "reference_part" not in page
+    assert "<td>night</td>" not in page
 
 
 def test_hostile_names_are_text(own: Books) -> None:
