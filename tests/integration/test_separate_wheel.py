@@ -82,6 +82,8 @@ def test_a_connection_of_it_is_checked(installed: Path, tmp_path: Path, httpserv
     httpserver.expect_request("/api/me", headers=key).respond_with_json({"login": "reader"})
     board = {"id": "7", "key": "OPS", "name": "Operations"}
     httpserver.expect_request("/api/boards", headers=key).respond_with_json({"rows": [board], "total": 1})
+    nothing = {"rows": [], "total": 0}
+    httpserver.expect_request("/api/boards/7/milestones", headers=key).respond_with_json(nothing)
     (tmp_path / "huikuan.toml").write_text(
         '[store]\nurl = "sqlite:///x.db"\n[contracts]\npaths = []\n'
         f'[connections.boards]\nsystem = "acme"\nbase_url = "{httpserver.url_for("")}"\napi_key = {{env = "ACME_KEY"}}\n',
