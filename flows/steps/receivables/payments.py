@@ -23,6 +23,7 @@ from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.bank_money import Money, Waiting, book, receipt_of
 from flows.steps.receivables.claims import TermClaim, open_claims, term_claims
+from flows.steps.receivables.directions import nothing, went_out
 from flows.steps.receivables.doubts import seen_before, taken_back
 from flows.steps.receivables.list_checks import total_findings
 from flows.steps.receivables.reading import Refused, read_amount, read_day, row_place, texts
@@ -45,7 +46,7 @@ class PaymentsImported:
     new: int
     booked: int  # allocations
     waiting: tuple[Waiting, ...]
-    passed_over: int  # debits, reversals, not booked yet
+    passed_over: int  # went out, reversals, not booked yet
     findings: tuple[Finding, ...]
 
 
@@ -55,6 +56,7 @@ class _Read:
     broken: list[tuple[Finding, str]] = field(default_factory=list)  # with the row as it came
     reversals: Sequence[StatementLine] = ()
     passed: int = 0
+    passed_at: list[str] = field(default_factory=list)  # rows whose money went out
     rows: int = 0
 
 
@@ -69,7 +71,8 @@ def import_payments(
         return PaymentsImported(read.rows, 0, 0, (), read.passed, tuple(findings))
     money, twice = _once(read.money)
     fresh = _fresh(connection, money)
-    _quarantine(connection, [*read.broken, *twice], money, recorded_at, run_id)
+    settled = [*(_where(m.place) for m in money), *read.passed_at]
+    _quarantine(connection, [*read.broken, *twice], settled, recorded_at, run_id)
     doubtful = seen_before(connection, fresh, (m.key for m in money))
     ids = _write(connection, fresh, recorded_at)
     booked, waiting, problems = _allocate(connection, fresh, ids, doubtful, recorded_at)
@@ -95,7 +98,7 @@ def _statement(data: bytes, file: str, today: date) -> tuple[_Read, list[Finding
 
 def _of_statement(line: StatementLine, place: Place, today: date) -> Money:
     currency = _currency(line.currency)
-    day, minor = read_day(line.day, today), read_amount(line.amount, currency)
+    day, minor = read_day(line.day, today), _amount(line.amount, currency)
     key = _key(line.account, line.bank_id, day, minor, currency, line.payer, line.reference)
     reference = " ".join(filter(None, (line.reference, line.note)))
     return Money(key, place, day, minor, currency, line.payer, reference, line.account, bank_id=line.bank_id)
@@ -110,20 +113,23 @@ def _list(data: bytes, file: str, today: date, currency: str | None) -> tuple[_R
     own = [f for f in found.findings if f.code in _OF_A_ROW]
     read.broken = [(f, "") for f in own]
     unreadable = {_where(f.place) for f in own}
+    mixed = False  # one column holds what came and what went: nobody knows what a total below it means
     for row in found.rows:
         read.rows += 1
         place = row_place(row, file)
         if _where(place) in unreadable:
             continue
-        if "amount" not in row and found.debits:
-            read.passed += 1  # the list has one column for debits and one for credits
-            continue
         try:
-            read.money.append(_of_row(row, place, today, currency))
+            if went_out(texts(row), debits=found.debits):
+                read.passed += 1
+                read.passed_at.append(_where(place))
+                mixed = mixed or ("amount" in row and not nothing(row["amount"].text))
+            else:
+                read.money.append(_of_row(row, place, today, currency, directed=found.directed))
         except Refused as problem:
             read.broken.append((problem.finding(place), orjson.dumps(dict(texts(row))).decode()))
     findings = [f for f in found.findings if f.code not in _OF_A_ROW]
-    if not read.broken:
+    if not read.broken and not mixed:
         findings += total_findings([(m.minor, m.currency) for m in read.money], found.totals, file)
     return read, findings
 
@@ -134,13 +140,14 @@ def _where(place: Place) -> str:
     return f"{place.file}:{sheet}!{place.line}" if sheet else f"{place.file}:{place.line}"
 
 
-def _of_row(row: Row, place: Place, today: date, currency: str | None) -> Money:
+def _of_row(row: Row, place: Place, today: date, currency: str | None, *, directed: bool) -> Money:
     cells = texts(row)
     missing = [k for k in ("date", "amount") if not cells.get(k)]
+    missing += ["direction"] if directed and not cells.get("direction") else []
     if missing:
         raise Refused("ROW_INCOMPLETE", missing=", ".join(missing))
     code = _currency(cells.get("currency") or currency or "")
-    day, minor = read_day(cells["date"], today), read_amount(cells["amount"], code)
+    day, minor = read_day(cells["date"], today), _amount(cells["amount"], code)
     maturity = _maturity(cells.get("maturity", ""))
     account, payer, reference = (cells.get(k, "") for k in ("account", "payer", "reference"))
     pays = (
@@ -158,6 +165,16 @@ def _of_row(row: Row, place: Place, today: date, currency: str | None) -> Money:
 def _maturity(text: str) -> date | None:
     """The one date that lies in the future."""
     return read_day(text, date(2199, 1, 1)) if text else None
+
+
+def _amount(text: str, currency: str) -> int:
+    """A sum that came in. Raises Refused."""
+    try:
+        return read_amount(text, currency)
+    except Refused as problem:
+        if problem.code != "ROW_AMOUNT_NOT_POSITIVE":
+            raise
+        raise Refused("PAYMENT_NOT_POSITIVE", found=text) from None
 
 
 def _currency(code: str) -> str:
@@ -196,11 +213,14 @@ def _fresh(connection: Connection, money: Sequence[Money]) -> list[Money]:
 def _quarantine(
     connection: Connection,
     broken: Iterable[tuple[Finding, str]],
-    good: Sequence[Money],
+    settled: Iterable[str],
     recorded_at: int,
     run_id: str,
 ) -> None:
-    """Rows that cannot be read wait; one that was corrected in its file is cleared."""
+    """Rows that cannot be read wait; one that was corrected in its file, or is none of ours, is cleared.
+
+    `settled`: where such rows stand.
+    """
     rows = []
     for finding, raw in broken:
         where = _where(finding.place)
@@ -210,7 +230,7 @@ def _quarantine(
     columns = ("key", "run_id", "connection", "vendor_id", "code", "params", "raw", "recorded_at")
     bulk_insert(connection, quarantine, columns, rows, ignore=True)
     waiting = {r[3] for r in rows}
-    for where in (_where(m.place) for m in good):
+    for where in settled:
         if where not in waiting:
             connection.execute(
                 quarantine.update()
