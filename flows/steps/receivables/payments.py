@@ -22,7 +22,7 @@ from connectors.files.sheets import Row
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.bank_money import Money, Waiting, book, receipt_of
-from flows.steps.receivables.claims import TermClaim, open_claims, term_claims
+from flows.steps.receivables.claims import TermClaim, claim_names, open_claims, term_claims
 from flows.steps.receivables.directions import nothing, went_out
 from flows.steps.receivables.doubts import seen_before, taken_back
 from flows.steps.receivables.list_checks import total_findings
@@ -31,6 +31,7 @@ from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import NAMESPACE
 from models.domain.receivables.allocation import Matching, match_receipt
 from models.domain.receivables.claims import Allocation
+from models.domain.receivables.references import Names
 from models.records.contract_file import KNOWN_CURRENCIES
 from models.tables import bank_lines, quarantine
 
@@ -257,9 +258,10 @@ def _allocate(
     connection: Connection, fresh: Sequence[Money], ids: dict[str, int], doubtful: Container[str], recorded_at: int
 ) -> tuple[int, list[Waiting], list[Finding]]:
     claims = term_claims(connection)
+    names = claim_names(claims.values())
     booked, waiting, problems = 0, [], []
     for money in sorted(fresh, key=lambda m: (m.day, m.key)):
-        matching, finding = _matched(money, claims, doubtful=money.key in doubtful)
+        matching, finding = _matched(money, claims, names, doubtful=money.key in doubtful)
         problems += [finding] if finding else []
         for allocation in matching.booked:
             why = matching.why.value if matching.why else "stated"
@@ -274,12 +276,14 @@ def _allocate(
     return booked, waiting, problems
 
 
-def _matched(money: Money, claims: dict[int, TermClaim], *, doubtful: bool) -> tuple[Matching, Finding | None]:
+def _matched(
+    money: Money, claims: dict[int, TermClaim], names: Names, *, doubtful: bool
+) -> tuple[Matching, Finding | None]:
     open_ = open_claims(claims.values())
     if doubtful:  # it may be in the books already: a person looks first
         return Matching(), None
     if not money.pays:
-        return match_receipt(receipt_of(money), open_), None
+        return match_receipt(receipt_of(money), open_, names), None
     named = [c for c in open_ if money.pays in c.names]
     fitting = [c for c in named if c.currency == money.currency]
     if len(fitting) != 1:
