@@ -37,12 +37,22 @@ PAYMENTS = Columns(
     "payments",
     {
         "date": (
-            "日期", "到账日期", "收款日期", "交易日期", "记账日期", "入账日期", "booking date", "value date",
+            "日期", "到账日期", "收款日期", "交易日期", "交易时间", "记账日期", "入账日期", "booking date", "value date",
             "buchungstag", "transaction date",
         ),
         "amount": (
             "金额", "收款金额", "到账金额", "收入金额", "贷方发生额", "收入", "贷方金额", "credit", "credit amount",
-            "betrag", "paid in",
+            "betrag", "paid in", "交易金额", "发生额", "haben", "deposits",
+        ),
+        "debit": (
+            "借方发生额", "借方", "支出", "借方金额", "支出金额", "付款金额", "debit amount", "paid out", "soll",
+            "withdrawals",
+        ),
+        "direction": (
+            "借贷标志", "借贷方向", "借贷标识", "借贷标记", "借贷", "借/贷", "借／贷", "收支", "收/支", "收／支", "收支类型", "收支方向",
+            "收支标志", "收付", "收/付", "收付标志", "收付方向", "资金流向", "往来方向", "soll/haben", "s/h", "sh", "soll/haben-kennzeichen",
+            "dr/cr", "cr/dr", "d/c", "c/d", "dc", "crdr", "drcr", "debit/credit", "credit/debit", "credit debit indicator",
+            "cdtdbtind",
         ),
         "currency": ("币种", "ccy", "währung", "waehrung"),
         "payer": (
@@ -71,22 +81,6 @@ NOT_NEEDED = frozenset(
     }
 )  # fmt: skip
 TAX, NET = frozenset({"税额", "tax", "tax amount"}), frozenset({"金额", "amount"})
-#: A bank's list that has one of these says by the column which way money went.
-DEBITS = frozenset(
-    {
-        "借方发生额",
-        "借方",
-        "支出",
-        "借方金额",
-        "支出金额",
-        "付款金额",
-        "debit",
-        "debit amount",
-        "paid out",
-        "soll",
-        "withdrawals",
-    }
-)
 #: What the first words of a line of totals are.
 TOTALS = frozenset({"合计", "总计", "小计", "total", "totals", "sum", "summe", "grand total", "本页合计"})
 #: What a heading means: a canonical name, or None.
@@ -103,6 +97,7 @@ class ListRead:
     findings: tuple[Finding, ...]
     totals: tuple[Cell, ...] = ()  # what the list itself says its amounts add up to
     debits: bool = False  # has it a column of its own for money that went out?
+    directed: bool = False  # has it a column that says which way money went?
     records: tuple[tuple[str, str], ...] = ()  # of our own list handed back: each record id, and when it was noticed
 
 
@@ -134,12 +129,12 @@ def read_payment_list(data: bytes, file: str) -> ListRead:
     grids, findings = read_grids(data, file)
     rows: list[Row] = []
     totals: list[Cell] = []
-    debits = False
+    ways: set[str | None] = set()
     for sheet, whole in _lists(grids, PAYMENTS.named, PAYMENTS):
         marks, broken = sheet_marks(data, file, sheet)
         findings += broken
         grid = _one_head(whole, marks)
-        debits = debits or any(c.text.strip().lower() in DEBITS for c in grid[0] if c is not None)
+        ways |= {PAYMENTS.named(c.text) for c in grid[0] if c is not None}
         listed, sums = _without_totals(grid, PAYMENTS.named, "amount")
         found, problems = read_rows(_renamed(listed, PAYMENTS.named, drop=True), PAYMENTS, file)
         own = [r for r in found if "amount" in r or "date" in r]
@@ -148,7 +143,7 @@ def read_payment_list(data: bytes, file: str) -> ListRead:
         rows, totals = rows + own, totals + sums
     if not rows and not findings:
         findings.append(Finding("NO_ROWS", place=Place(file=file), params={"columns": _named(PAYMENTS)}))
-    return ListRead(tuple(rows), tuple(findings), tuple(totals), debits)
+    return ListRead(tuple(rows), tuple(findings), tuple(totals), "debit" in ways, "direction" in ways)
 
 
 def _named(columns: Columns) -> str:

@@ -11,7 +11,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from flows import wiring
-from flows.commands.shared import Stop, command, day_of, grounds, out, person, print_json, settings, table
+from flows.commands.shared import (
+    Stop,
+    command,
+    day_of,
+    grounds,
+    out,
+    person,
+    print_findings,
+    print_json,
+    settings,
+    table,
+)
 from models.domain.money import MoneyError, amount_text, minor_digits, to_minor
 from models.domain.words import say
 from models.tables import bank_lines
@@ -116,15 +127,16 @@ def allocate(
         return _word(store, line, (aside, undo, day, reason or ""), by, language)
     if line is not None or words:
         raise Stop(say("cli.allocate_what", language))
-    return _list_waiting(store, as_json=as_json, language=language)
+    return _list_waiting(store, wiring.today(loaded), as_json=as_json, language=language)
 
 
-def _list_waiting(store: Any, *, as_json: bool, language: str) -> int:
+def _list_waiting(store: Any, today: date, *, as_json: bool, language: str) -> int:
     from flows.steps.receivables.bank_money import waiting_money
     from flows.steps.receivables.claims import term_claims
+    from flows.steps.receivables.credit_balances import credit_balances
 
     with store.read() as connection:
-        waiting = waiting_money(connection)
+        waiting, owed_back = waiting_money(connection), credit_balances(connection, today)
         names = {t: f"{c.contract}/{c.term}" for t, c in term_claims(connection).items()}
     if as_json:
         print_json([waiting_json(w, names) for w in waiting])
@@ -132,7 +144,9 @@ def _list_waiting(store: Any, *, as_json: bool, language: str) -> int:
         show_waiting(waiting, language, names)
     else:
         out.print(say("cli.nothing_waits", language))
-    return 1 if waiting else 0
+    if not as_json:  # a program has them from the night's report
+        print_findings(owed_back, language)
+    return 1 if waiting or owed_back else 0
 
 
 def _confirm(store: Any, line: int, which: str, sums: tuple[str | None, str | None], by: str, language: str) -> int:

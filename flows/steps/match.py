@@ -142,7 +142,7 @@ def match(
         "SELECT c.id, c.number, c.customer, c.currency, c.project_manager, c.version_id, c.active, v.compiled FROM contracts c "
         f"JOIN {table} w ON w.id = c.id JOIN contract_versions v ON v.id = c.version_id ORDER BY c.id",
     )
-    heads = tuple(Head(*r[:6], active=bool(r[6])) for r in rows)
+    heads = tuple(Head(*r[:7]) for r in rows)
     batch = from_bytes([bytes(r[7]) for r in rows])
     terms = fetch(
         connection,

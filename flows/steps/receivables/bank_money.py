@@ -13,11 +13,11 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import as_date, day_number
-from flows.steps.receivables.claims import TermClaim, open_claims, term_claims
+from flows.steps.receivables.claims import TermClaim, claim_names, open_claims, term_claims
 from flows.steps.receivables.reading import Refused
 from models.domain.findings import Place
 from models.domain.ready import NAMESPACE
-from models.domain.receivables.allocation import Matching, OpenClaim, Proposal, Why, match_receipt
+from models.domain.receivables.allocation import Matching, Proposal, Why, match_receipt
 from models.domain.receivables.claims import Receipt
 from models.tables import allocations, line_notes, receipts
 
@@ -103,10 +103,11 @@ HAVING b.minor > COALESCE(SUM(COALESCE(a.minor, r.gross)), 0) ORDER BY b.day, b.
 
 def waiting_money(connection: Connection) -> list[Waiting]:
     """Money without a purpose yet, with proposals; nothing is booked by looking."""
-    open_: list[OpenClaim] = open_claims(term_claims(connection).values())
+    claims = term_claims(connection)
+    open_, names = open_claims(claims.values()), claim_names(claims.values())
     found = []
     for line, money in _lines(connection).items():
-        matching = match_receipt(receipt_of(money), open_)
+        matching = match_receipt(receipt_of(money), open_, names)
         if matching.booked:  # it fits now, e.g. the invoice came after the money: still for a person, as nobody asked
             matching = Matching(proposals=(Proposal(matching.why or Why.REFERENCE_PART, matching.booked),))
         found.append(Waiting(line, money.day, money.minor, money.currency, money.payer, money.reference, matching))

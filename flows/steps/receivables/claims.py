@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from models.domain.receivables.allocation import OpenClaim
+from models.domain.receivables.references import Name, NameKind, Names, name_index
 
 #: Openings carry no number of an invoice that a payer could name.
 OPENING = "opening"
@@ -30,6 +31,7 @@ class TermClaim:
     invoiced: int = 0
     paid: int = 0
     numbers: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # of invoices that were cancelled or taken back whole
     oldest: int = 0
 
     @property
@@ -42,10 +44,10 @@ class TermClaim:
         """What may still be paid."""
         return max(0, self.claimed - self.paid)
 
-    def names(self, only_one: bool) -> tuple[str, ...]:  # noqa: FBT001 - a plain property of the list
-        """What a payer may write to mean it."""
-        own = (*self.numbers, f"{self.contract}/{self.term}")
-        return (*own, self.contract) if only_one or self.open else own
+    @property
+    def which(self) -> str:
+        """As people name the term."""
+        return f"{self.contract}/{self.term}"
 
 
 def term_claims(connection: Connection) -> dict[int, TermClaim]:
@@ -77,29 +79,47 @@ def _records(connection: Connection, found: dict[int, TermClaim]) -> None:
 
 
 def _invoices(connection: Connection, found: dict[int, TermClaim]) -> None:
-    for term, number, gross, credit, day in fetch(
+    for term, number, gross, credit, day, cancelled in fetch(
         connection,
-        "SELECT i.term_id, i.number, i.gross, COALESCE(SUM(k.gross), 0), i.issued_day FROM invoices i "
-        "LEFT JOIN credits k ON k.invoice_id = i.id WHERE i.cancelled_day IS NULL "
-        "GROUP BY i.id, i.term_id, i.number, i.gross, i.issued_day ORDER BY i.issued_day, i.id",
+        "SELECT i.term_id, i.number, i.gross, COALESCE(SUM(k.gross), 0), i.issued_day, i.cancelled_day "
+        "FROM invoices i LEFT JOIN credits k ON k.invoice_id = i.id "
+        "GROUP BY i.id, i.term_id, i.number, i.gross, i.issued_day, i.cancelled_day ORDER BY i.issued_day, i.id",
     ):
         claim = found.get(term)
         if claim is None:
             continue
-        left = (claim.ready_gross or 0 if gross is None else gross) - credit
+        left = 0 if cancelled is not None else (claim.ready_gross or 0 if gross is None else gross) - credit
+        known = [number] if number and number != OPENING else []
         if left > 0:
             claim.invoiced += int(left)
             claim.oldest = claim.oldest or day
-            claim.numbers += [number] if number and number != OPENING else []
+            claim.numbers += known
+        else:
+            claim.gone += known
 
 
 def open_claims(claims: Iterable[TermClaim]) -> list[OpenClaim]:
     """The claims that money may pay, as the matching sees them; keys are term ids."""
-    open_ = [c for c in claims if c.open > 0]
-    per_contract: dict[int, int] = defaultdict(int)
-    for claim in open_:
-        per_contract[claim.contract_id] += 1
     return [
-        OpenClaim(str(c.term_id), c.open, c.currency, c.customer, c.oldest, c.names(per_contract[c.contract_id] == 1))
-        for c in open_
+        OpenClaim(str(c.term_id), c.open, c.currency, c.customer, c.oldest, (*c.numbers, c.which))
+        for c in claims
+        if c.open > 0
     ]
+
+
+def claim_names(claims: Iterable[TermClaim]) -> Names:
+    """What payers may write to mean a claim, whether it is open, paid or not ready: the names do not move with money."""
+    invoices: dict[str, list[TermClaim]] = defaultdict(list)
+    contracts: dict[str, list[TermClaim]] = defaultdict(list)
+    gone: dict[str, TermClaim] = {}
+    names = []
+    for claim in claims:
+        names.append(Name(claim.which, NameKind.TERM, (str(claim.term_id),), claim.customer))
+        contracts[claim.contract].append(claim)
+        gone |= dict.fromkeys(claim.gone, claim)
+        for number in claim.numbers:
+            invoices[number].append(claim)
+    for kind, found in ((NameKind.INVOICE, invoices), (NameKind.CONTRACT, contracts)):
+        names += [Name(t, kind, tuple(str(c.term_id) for c in cs), cs[0].customer) for t, cs in found.items()]
+    names += [Name(t, NameKind.INVOICE, (), c.customer) for t, c in gone.items() if t not in invoices]
+    return name_index(names)

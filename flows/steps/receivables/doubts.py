@@ -17,7 +17,7 @@ from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.bank_money import Money
 from flows.steps.receivables.reading import Refused, read_amount, read_day
 from models.domain.findings import Finding, Place, Severity
-from models.domain.receivables.allocation import plain
+from models.domain.receivables.references import plain
 
 Like = tuple[int, int, str]  # day, minor, currency
 

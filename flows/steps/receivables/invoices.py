@@ -6,12 +6,14 @@ record is withdrawn, and the next night issues the next occurrence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from uuid import uuid5
 
+import orjson
 from sqlalchemy.engine import Connection
 
 from connectors.files.money_lists import read_invoice_list
@@ -21,6 +23,7 @@ from flows.steps.evaluation.columns import as_date, day_number
 from flows.steps.receivables.claims import OPENING, TermClaim, term_claims
 from flows.steps.receivables.list_checks import missing_rows, total_findings
 from flows.steps.receivables.reading import Refused, read_amount, read_day, row_place, texts
+from flows.steps.receivables.standing import CODE, GROSS
 from models.domain.findings import Finding, Place, Severity
 from models.domain.money import Money
 from models.domain.ready import NAMESPACE
@@ -65,6 +68,7 @@ class _Book:
     known: dict[tuple[int, str], _Known]
     credited: set[str]  # keys of credits that are there
     withdrawn: Mapping[int, int]  # term id -> the day its last record was withdrawn, where none is alive
+    decided: Callable[[int], Mapping[str, int]]  # contract id -> what its last decision has for each term
     invoices: list[tuple[object, ...]] = field(default_factory=list)
     credits: list[tuple[object, ...]] = field(default_factory=list)
     reopened: list[tuple[str, int]] = field(default_factory=list)  # record id, day
@@ -113,7 +117,13 @@ def _book(connection: Connection) -> _Book:
     }
     credited = {key for (key,) in fetch(connection, "SELECT key FROM credits")}
     by_code = {(c.contract, c.term): t for t, c in claims.items()}
-    return _Book(claims, by_code, records, known, credited, _withdrawn(connection))
+    return _Book(claims, by_code, records, known, credited, _withdrawn(connection), partial(_decided, connection))
+
+
+def _decided(connection: Connection, contract: int) -> Mapping[str, int]:
+    """Term -> gross, as the last night decided; empty before the contract's first one."""
+    rows = fetch(connection, "SELECT body FROM decisions WHERE contract_id = :c ORDER BY id DESC LIMIT 1", {"c": contract})  # fmt: skip
+    return {line[CODE]: int(line[GROSS]) for line in orjson.loads(rows[0][0])} if rows else {}
 
 
 def _withdrawn(connection: Connection) -> dict[int, int]:
@@ -234,6 +244,7 @@ def _gross(book: _Book, claim: TermClaim, number: str, issued: int, stated: int 
             raise Refused("TERM_WITHDRAWN", which=which, day=as_date(withdrawn), found=as_date(issued))
         if stated is None:
             raise Refused("ROW_INCOMPLETE", missing="invoiced_amount")
+        _within_contract(book, claim, number, stated)
         return stated
     if any(record == claim.record_id for record, _ in book.reopened):
         raise Refused("INVOICE_AFTER_RED", which=which, number=number)
@@ -243,6 +254,24 @@ def _gross(book: _Book, claim: TermClaim, number: str, issued: int, stated: int 
         left_said = _said(max(0, left), claim)
         raise Refused("INVOICE_ABOVE_READY", number=number, which=which, found=_said(gross, claim), left=left_said)
     return gross
+
+
+def _within_contract(book: _Book, claim: TermClaim, number: str, gross: int) -> None:
+    """What is invoiced before it is ready is at most what the term will be, and the contract. Raises Refused.
+
+    A term whose amount is not known yet (0) is held to the contract's only.
+    """
+    decided = book.decided(claim.contract_id)
+    term, price = decided.get(claim.term, 0), sum(g for g in decided.values() if g > 0)
+    params = {"number": number, "which": f"{claim.contract}/{claim.term}", "found": _said(gross, claim)}
+    if term > 0 and claim.invoiced + gross > term:
+        left = _said(max(0, term - claim.invoiced), claim)
+        raise Refused("INVOICE_ABOVE_TERM", **params, term=_said(term, claim), left=left)
+    codes = ((claim.contract, code) for code in decided)
+    there = sum(book.claims[book.by_code[code]].invoiced for code in codes if code in book.by_code)
+    if price > 0 and there + gross > price:
+        left = _said(max(0, price - there), claim)
+        raise Refused("INVOICE_ABOVE_PRICE", **params, contract=claim.contract, price=_said(price, claim), left=left)
 
 
 def _said(minor: int, claim: TermClaim) -> str:

@@ -23,7 +23,8 @@ from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import day_number
 from flows.steps.pull import put_aside
 from flows.steps.receivables.bank_money import Money, Waiting, book, receipt_of
-from flows.steps.receivables.claims import TermClaim, open_claims, term_claims
+from flows.steps.receivables.claims import TermClaim, claim_names, open_claims, term_claims
+from flows.steps.receivables.directions import nothing, went_out
 from flows.steps.receivables.doubts import seen_before, taken_back
 from flows.steps.receivables.list_checks import total_findings
 from flows.steps.receivables.reading import Refused, read_amount, read_day, row_place, texts
@@ -31,6 +32,7 @@ from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import NAMESPACE
 from models.domain.receivables.allocation import Matching, match_receipt
 from models.domain.receivables.claims import Allocation
+from models.domain.receivables.references import Names
 from models.records.contract_file import KNOWN_CURRENCIES
 from models.tables import bank_lines, quarantine
 
@@ -46,7 +48,7 @@ class PaymentsImported:
     new: int
     booked: int  # allocations
     waiting: tuple[Waiting, ...]
-    passed_over: int  # debits, reversals, not booked yet
+    passed_over: int  # went out, reversals, not booked yet
     findings: tuple[Finding, ...]
 
 
@@ -56,6 +58,7 @@ class _Read:
     broken: list[tuple[Finding, str]] = field(default_factory=list)  # with the row as it came
     reversals: Sequence[StatementLine] = ()
     passed: int = 0
+    passed_at: list[str] = field(default_factory=list)  # rows whose money went out
     rows: int = 0
 
 
@@ -70,7 +73,8 @@ def import_payments(
         return PaymentsImported(read.rows, 0, 0, (), read.passed, tuple(findings))
     money, twice = _once(read.money)
     fresh = _fresh(connection, money)
-    _quarantine(connection, [*read.broken, *twice], money, recorded_at, run_id)
+    settled = [*(_where(m.place) for m in money), *read.passed_at]
+    _quarantine(connection, [*read.broken, *twice], settled, recorded_at, run_id)
     doubtful = seen_before(connection, fresh, (m.key for m in money))
     ids = _write(connection, fresh, recorded_at)
     booked, waiting, problems = _allocate(connection, fresh, ids, doubtful, recorded_at)
@@ -96,7 +100,7 @@ def _statement(data: bytes, file: str, today: date) -> tuple[_Read, list[Finding
 
 def _of_statement(line: StatementLine, place: Place, today: date) -> Money:
     currency = _currency(line.currency)
-    day, minor = read_day(line.day, today), read_amount(line.amount, currency)
+    day, minor = read_day(line.day, today), _amount(line.amount, currency)
     key = _key(line.account, line.bank_id, day, minor, currency, line.payer, line.reference)
     reference = " ".join(filter(None, (line.reference, line.note)))
     return Money(key, place, day, minor, currency, line.payer, reference, line.account, bank_id=line.bank_id)
@@ -111,20 +115,23 @@ def _list(data: bytes, file: str, today: date, currency: str | None) -> tuple[_R
     own = [f for f in found.findings if f.code in _OF_A_ROW]
     read.broken = [(f, "") for f in own]
     unreadable = {_where(f.place) for f in own}
+    mixed = False  # one column holds what came and what went: nobody knows what a total below it means
     for row in found.rows:
         read.rows += 1
         place = row_place(row, file)
         if _where(place) in unreadable:
             continue
-        if "amount" not in row and found.debits:
-            read.passed += 1  # the list has one column for debits and one for credits
-            continue
         try:
-            read.money.append(_of_row(row, place, today, currency))
+            if went_out(texts(row), debits=found.debits):
+                read.passed += 1
+                read.passed_at.append(_where(place))
+                mixed = mixed or ("amount" in row and not nothing(row["amount"].text))
+            else:
+                read.money.append(_of_row(row, place, today, currency, directed=found.directed))
         except Refused as problem:
             read.broken.append((problem.finding(place), orjson.dumps(dict(texts(row))).decode()))
     findings = [f for f in found.findings if f.code not in _OF_A_ROW]
-    if not read.broken:
+    if not read.broken and not mixed:
         findings += total_findings([(m.minor, m.currency) for m in read.money], found.totals, file)
     return read, findings
 
@@ -135,13 +142,14 @@ def _where(place: Place) -> str:
     return f"{place.file}:{sheet}!{place.line}" if sheet else f"{place.file}:{place.line}"
 
 
-def _of_row(row: Row, place: Place, today: date, currency: str | None) -> Money:
+def _of_row(row: Row, place: Place, today: date, currency: str | None, *, directed: bool) -> Money:
     cells = texts(row)
     missing = [k for k in ("date", "amount") if not cells.get(k)]
+    missing += ["direction"] if directed and not cells.get("direction") else []
     if missing:
         raise Refused("ROW_INCOMPLETE", missing=", ".join(missing))
     code = _currency(cells.get("currency") or currency or "")
-    day, minor = read_day(cells["date"], today), read_amount(cells["amount"], code)
+    day, minor = read_day(cells["date"], today), _amount(cells["amount"], code)
     maturity = _maturity(cells.get("maturity", ""))
     account, payer, reference = (cells.get(k, "") for k in ("account", "payer", "reference"))
     pays = (
@@ -159,6 +167,16 @@ def _of_row(row: Row, place: Place, today: date, currency: str | None) -> Money:
 def _maturity(text: str) -> date | None:
     """The one date that lies in the future."""
     return read_day(text, date(2199, 1, 1)) if text else None
+
+
+def _amount(text: str, currency: str) -> int:
+    """A sum that came in. Raises Refused."""
+    try:
+        return read_amount(text, currency)
+    except Refused as problem:
+        if problem.code != "ROW_AMOUNT_NOT_POSITIVE":
+            raise
+        raise Refused("PAYMENT_NOT_POSITIVE", found=text) from None
 
 
 def _currency(code: str) -> str:
@@ -197,11 +215,14 @@ def _fresh(connection: Connection, money: Sequence[Money]) -> list[Money]:
 def _quarantine(
     connection: Connection,
     broken: Iterable[tuple[Finding, str]],
-    good: Sequence[Money],
+    settled: Iterable[str],
     recorded_at: int,
     run_id: str,
 ) -> None:
-    """Rows that cannot be read wait; one that was corrected in its file is cleared."""
+    """Rows that cannot be read wait; one that was corrected in its file, or is none of ours, is cleared.
+
+    `settled`: where such rows stand.
+    """
     rows = []
     for finding, raw in broken:
         where = _where(finding.place)
@@ -210,7 +231,7 @@ def _quarantine(
         rows.append((key, run_id, QUARANTINE, where, finding.code, params, raw, recorded_at))
     put_aside(connection, rows)
     waiting = {r[3] for r in rows}
-    for where in (_where(m.place) for m in good):
+    for where in settled:
         if where not in waiting:
             connection.execute(
                 quarantine.update()
@@ -237,9 +258,10 @@ def _allocate(
     connection: Connection, fresh: Sequence[Money], ids: dict[str, int], doubtful: Container[str], recorded_at: int
 ) -> tuple[int, list[Waiting], list[Finding]]:
     claims = term_claims(connection)
+    names = claim_names(claims.values())
     booked, waiting, problems = 0, [], []
     for money in sorted(fresh, key=lambda m: (m.day, m.key)):
-        matching, finding = _matched(money, claims, doubtful=money.key in doubtful)
+        matching, finding = _matched(money, claims, names, doubtful=money.key in doubtful)
         problems += [finding] if finding else []
         for allocation in matching.booked:
             why = matching.why.value if matching.why else "stated"
@@ -254,12 +276,14 @@ def _allocate(
     return booked, waiting, problems
 
 
-def _matched(money: Money, claims: dict[int, TermClaim], *, doubtful: bool) -> tuple[Matching, Finding | None]:
+def _matched(
+    money: Money, claims: dict[int, TermClaim], names: Names, *, doubtful: bool
+) -> tuple[Matching, Finding | None]:
     open_ = open_claims(claims.values())
     if doubtful:  # it may be in the books already: a person looks first
         return Matching(), None
     if not money.pays:
-        return match_receipt(receipt_of(money), open_), None
+        return match_receipt(receipt_of(money), open_, names), None
     named = [c for c in open_ if money.pays in c.names]
     fitting = [c for c in named if c.currency == money.currency]
     if len(fitting) != 1:

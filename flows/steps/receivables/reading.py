@@ -22,6 +22,7 @@ _COMMA = re.compile(r"[+-]?\d{1,3}(?:\.\d{3})*,\d{2}|[+-]?\d+,\d{2}", re.ASCII)
 _EITHER = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
 #: Below zero, as accountants write it.
 _BRACKETS = re.compile(r"\((.+)\)")
+_OUT = re.compile(r"-\s*[\d.,_ ]*[1-9][\d.,_ ]*|\([\d.,_ ]*[1-9][\d.,_ ]*\)", re.ASCII)
 _SIGNS = re.compile(r"^(?:CNY|RMB|EUR|USD|GBP|¥|￥|€|\$|£)\s*|\s*(?:CNY|RMB|EUR|USD|GBP|元|€)$")
 
 
@@ -66,10 +67,18 @@ def read_day(text: str, today: date) -> date:
     return day
 
 
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().replace("\u2212", "-")
+
+
+def below_zero(text: str) -> bool:
+    """Is it an amount below zero, with a sign or in brackets?"""
+    return _OUT.fullmatch(_SIGNS.sub("", _plain(text))) is not None
+
+
 def read_amount(text: str, currency: str) -> int:
     """A positive amount in minor units; 1,234.50 and 1.234,50 where they can mean only one thing. Raises Refused."""
-    plain = unicodedata.normalize("NFKC", text).strip().replace("\u2212", "-")
-    plain = _SIGNS.sub("", _BRACKETS.sub(r"-\1", plain))
+    plain = _SIGNS.sub("", _BRACKETS.sub(r"-\1", _plain(text)))
     digits = minor_digits(currency)
     if digits == 3 and _EITHER.fullmatch(plain):
         raise Refused("AMOUNT_UNREADABLE", found=repr(text)[:60], digits=digits)

@@ -24,6 +24,7 @@ from flows.steps.post import owe
 from flows.steps.receivables.agreements import PromiseLine, Touch, add_touches, promises, terms_by_name
 from flows.steps.receivables.clocks import clock_findings
 from flows.steps.receivables.columns import OpenTerms, reminders_due
+from flows.steps.receivables.credit_balances import credit_balances
 from flows.steps.receivables.guarantees import guarantee_findings
 from flows.steps.receivables.standing import numbers, open_terms, pauses_of, to_date
 from models.domain.findings import Finding, Place, Severity
@@ -269,10 +270,11 @@ def follow(
     *,
     dry_run: bool = False,
 ) -> Followed:
-    """Draft or owe the reminders due, each once; notice broken promises and guarantees that run out."""
+    """Draft or owe the reminders due, each once; notice broken promises, credit balances, guarantees that run out."""
     live = not _before_go_live(connection)
     broken = [p for p in promises(connection, as_of) if p.state is PromiseState.BROKEN]
     drafted, findings = 0, [*guarantee_findings(connection, as_of), *_unknown_classes(connection, rules.ladders)]
+    findings += credit_balances(connection, as_of)
     if live or broken:  # else nobody asks what is open, and a night with much of it stays short
         terms = open_terms(connection, day_number(as_of), rules.ladders)
         findings = [*_broken(broken, _names(connection, terms)), *clock_findings(connection, terms, as_of), *findings]

@@ -12,6 +12,7 @@ from flows.steps.receivables.bank_money import confirm, waiting_money
 from flows.steps.receivables.reading import Refused
 from models.domain.receivables.allocation import Why
 from models.domain.words import LANGUAGES
+from models.tables import decisions
 from tests.integration.receivables.conftest import Desk
 
 NUMBER = "26117000000123456789"
@@ -71,6 +72,8 @@ def test_the_ready_list_goes_round(desk: Desk) -> None:
         ("C-1,T1,A1,2026-11-19,,-400.00", "ROW_AMOUNT_NOT_POSITIVE"),
         ("C-1,T1,A1,2026-11-19,,0", "ROW_AMOUNT_NOT_POSITIVE"),
         ("C-1,T1,A1,2026-11-19,,400.01", "INVOICE_ABOVE_READY"),
+        ("C-1,T2,A1,2026-11-19,,600.01", "INVOICE_ABOVE_TERM"),
+        ("C-1,T2,A1,2026-11-19,,99999999.00", "INVOICE_ABOVE_TERM"),
     ],
 )
 def test_a_bad_row_refuses_the_list(desk: Desk, row: str, code: str) -> None:
@@ -81,6 +84,24 @@ def test_a_bad_row_refuses_the_list(desk: Desk, row: str, code: str) -> None:
     assert outcome.refused
     assert outcome.findings[0].place.line == 3
     assert desk.everything() == before
+
+
+def test_a_term_is_invoiced_before_it_is_ready_up_to_what_it_will_be(desk: Desk) -> None:
+    early = desk.invoices(HEAD + "C-1,T2,A1,2026-11-19,,500.00\n")
+    assert (codes(early), early.new) == (["INVOICE_NOT_READY"], 1)
+    over = desk.invoices(HEAD + "C-1,T2,A2,2026-11-19,,100.01\n")
+    assert codes(over) == ["INVOICE_ABOVE_TERM"]
+    assert "CNY 100.00" in over.findings[0].text("en")
+    assert desk.invoices(HEAD + "C-1,T2,A2,2026-11-19,,100.00\n").new == 1
+
+
+def test_a_term_of_no_known_amount_is_held_to_what_is_left_of_the_price(desk: Desk) -> None:
+    with desk.firm.store.begin() as connection:
+        body = '[["T1","ready",0,0,0,40000,0,0,[]],["T2","not_ready",0,0,0,0,0,0,[]]]'
+        connection.execute(decisions.update().values(body=body))
+    desk.invoices(BILLED)
+    over = desk.invoices(HEAD + "C-1,T2,A2,2026-11-19,,0.01\n")
+    assert codes(over) == ["INVOICE_ABOVE_PRICE"]
 
 
 def test_an_invoice_for_a_withdrawn_record_is_refused(desk: Desk) -> None:
@@ -228,8 +249,7 @@ def test_a_bill_counts_at_its_maturity(desk: Desk) -> None:
     [
         ("2026-11-20,zweihundert,CNY,", "AMOUNT_UNREADABLE"),
         ("2026-11-20,1.23.45,CNY,", "AMOUNT_UNREADABLE"),
-        ("2026-11-20,-5.00,CNY,", "ROW_AMOUNT_NOT_POSITIVE"),
-        ("2026-11-20,0.00,CNY,", "ROW_AMOUNT_NOT_POSITIVE"),
+        ("2026-11-20,0.00,CNY,", "PAYMENT_NOT_POSITIVE"),
         ("2026-12-24,5.00,CNY,", "ROW_DATE_FUTURE"),
         ("20.20.2026,5.00,CNY,", "DATE_UNREADABLE"),
         ("2026-11-20,5.00,XQZ,", "ROW_CURRENCY_UNKNOWN"),
@@ -270,8 +290,7 @@ def test_a_bank_csv_of_its_own_making(desk: Desk) -> None:
         "DE12;19.11.2026;19.11.2026;LASTSCHR;Miete;Landlord;-1.250,00;CNY;Umsatz gebucht\n"
     )
     outcome = desk.payments(content.encode("latin-1"))
-    assert (outcome.new, outcome.booked) == (1, 1)
-    assert codes(outcome) == ["ROW_AMOUNT_NOT_POSITIVE"]
+    assert (outcome.new, outcome.booked, outcome.passed_over, codes(outcome)) == (1, 1, 1, [])
 
 
 def test_a_chinese_bank_list_with_a_title_and_two_columns(desk: Desk) -> None:
