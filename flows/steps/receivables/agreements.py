@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import as_date, day_number
+from flows.steps.followed import FOLLOWED
 from flows.steps.receivables.reading import Refused
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NAMESPACE
@@ -46,12 +47,12 @@ class PromiseLine:
 
 
 def find_term(connection: Connection, which: str) -> Owner:
-    """The term CONTRACT/TERM of an active contract. Raises Refused."""
+    """The term CONTRACT/TERM of a contract that is followed. Raises Refused."""
     number, _, term = which.rpartition("/")
     found = fetch(
         connection,
         "SELECT c.id, t.id, c.currency FROM terms t JOIN contracts c ON c.id = t.contract_id "
-        "WHERE c.active AND c.number = :n AND t.code = :t",
+        f"WHERE {FOLLOWED} AND c.number = :n AND t.code = :t",
         {"n": number, "t": term},
     )
     if not found:
@@ -154,11 +155,11 @@ def add_touches(connection: Connection, touches: Iterable[tuple[Owner, Touch]], 
 
 
 def terms_by_name(connection: Connection) -> dict[str, Owner]:
-    """All terms of active contracts as CONTRACT/TERM."""
+    """All terms of the contracts that are followed, as CONTRACT/TERM."""
     rows = fetch(
         connection,
         "SELECT c.id, t.id, c.number, t.code, c.currency FROM terms t JOIN contracts c ON c.id = t.contract_id "
-        "WHERE c.active",
+        f"WHERE {FOLLOWED}",
     )
     return {f"{number}/{code}": Owner(c, t, f"{number}/{code}", currency) for c, t, number, code, currency in rows}
 

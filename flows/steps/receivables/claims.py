@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
+from flows.steps.followed import FOLLOWED
 from models.domain.receivables.allocation import OpenClaim
 from models.domain.receivables.references import Name, NameKind, Names, name_index
 
@@ -51,13 +52,13 @@ class TermClaim:
 
 
 def term_claims(connection: Connection) -> dict[int, TermClaim]:
-    """Every term of the active contracts by id."""
+    """Every term of the contracts that are followed, by id."""
     found = {
         row[0]: TermClaim(*row)
         for row in fetch(
             connection,
             "SELECT t.id, c.id, c.number, t.code, c.customer, c.currency FROM terms t "
-            "JOIN contracts c ON c.id = t.contract_id WHERE c.active ORDER BY t.id",
+            f"JOIN contracts c ON c.id = t.contract_id WHERE {FOLLOWED} ORDER BY t.id",
         )
     }
     _records(connection, found)

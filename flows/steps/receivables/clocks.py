@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import day_number
+from flows.steps.followed import FOLLOWED
 from flows.steps.receivables.agreements import paid_of, said
 from flows.steps.receivables.columns import OpenTerms
 from flows.steps.receivables.standing import numbers, to_date
@@ -56,7 +57,7 @@ def _plans(connection: Connection, as_of: date) -> dict[Key, tuple[str, int, str
         connection,
         "SELECT a.contract_id, t.code, c.number, a.term_id, c.currency, a.plan, a.made_day, a.until_day, a.gross, a.default_clause "
         "FROM agreements a JOIN terms t ON t.id = a.term_id JOIN contracts c ON c.id = a.contract_id "
-        "WHERE a.kind = 'instalment' AND a.made_day <= :d AND c.active ORDER BY a.id",
+        f"WHERE a.kind = 'instalment' AND a.made_day <= :d AND {FOLLOWED} ORDER BY a.id",
         {"d": day_number(as_of)},
     ):
         parts[contract_id, code].append(tuple(rest))
@@ -99,7 +100,7 @@ def _chinese(connection: Connection, contracts: set[int]) -> set[int]:
     rows = fetch(
         connection,
         "SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
-        "WHERE c.active AND v.long_form LIKE '%\"CN\"%'",
+        f"WHERE {FOLLOWED} AND v.long_form LIKE '%\"CN\"%'",
     )
     return {int(c) for c, text in rows if c in contracts and orjson.loads(text).get("calendar") == "CN"}
 

@@ -8,13 +8,14 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import day_number
+from flows.steps.followed import FOLLOWED
 from flows.steps.receivables.agreements import said
 from models.domain.findings import Finding, Place, Severity
 
 #: Only terms with a credit: without one, no more is booked than is open. A bill is no money before it matures.
-_BALANCES = """
+_BALANCES = f"""
 SELECT c.number, t.code, c.customer, c.currency, p.minor, i.minor - k.minor FROM terms t
-JOIN contracts c ON c.id = t.contract_id AND c.active
+JOIN contracts c ON c.id = t.contract_id AND {FOLLOWED}
 JOIN (SELECT term_id, SUM(gross) AS minor FROM credits WHERE day <= :d GROUP BY term_id) k ON k.term_id = t.id
 JOIN (SELECT term_id, SUM(gross) AS minor FROM invoices WHERE cancelled_day IS NULL AND term_id IN (SELECT term_id FROM credits)
   GROUP BY term_id HAVING COUNT(*) = COUNT(gross)) i ON i.term_id = t.id

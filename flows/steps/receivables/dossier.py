@@ -21,6 +21,7 @@ from flows.steps.contracts import stored_contract
 from flows.steps.evaluation.columns import as_date, day_number
 from flows.steps.evaluation.receivable import Claim, cash, claim_of, reductions, statutory_due
 from flows.steps.evaluation.run import STATUS_NAMES
+from flows.steps.followed import FOLLOWED
 from flows.steps.match import CalendarsOf, Matched, match
 from flows.steps.receivables.dossier_facts import TermFacts, payments_of
 from flows.steps.receivables.reading import Refused
@@ -67,7 +68,7 @@ def term_dossier(
     """The pack of CONTRACT/TERM. Raises Refused where there is none such, or nothing is open of it."""
     rows = fetch(
         connection,
-        "SELECT c.number, t.code, c.id FROM terms t JOIN contracts c ON c.id = t.contract_id WHERE c.active",
+        f"SELECT c.number, t.code, c.id FROM terms t JOIN contracts c ON c.id = t.contract_id WHERE {FOLLOWED}",
     )
     found = {f"{number}/{code}": (contract_id, code) for number, code, contract_id in rows}
     if which not in found:

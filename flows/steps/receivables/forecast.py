@@ -1,4 +1,4 @@
-"""Expected cash over columns: every term of the active contracts as its last decision up to a day left it.
+"""Expected cash over columns: every term of the contracts that are followed as its last decision up to a day left it.
 
 The evaluator has said when a term is expected to be ready and what it brings; from there a due rule, the usual
 days to an invoice and the customer's own median days late lead to the day of the money.
@@ -20,7 +20,8 @@ from flows.steps.evaluation.batch import Rows, from_bytes
 from flows.steps.evaluation.columns import NEVER, Days, Ints, Mask, Start, day_number
 from flows.steps.evaluation.days import Calendars
 from flows.steps.evaluation.run import INVOICED, NOT_READY, PAID, PART_PAID, READY, STATUS_NAMES, due_of
-from flows.steps.match import CalendarsOf, all_active, chunks
+from flows.steps.followed import followed
+from flows.steps.match import CalendarsOf, chunks
 from flows.steps.receivables.behaviour import Spread, habit, spread
 from flows.steps.receivables.claims import OPENING
 from flows.steps.receivables.standing import Key, Overlay, disputed, to_date
@@ -56,7 +57,7 @@ class Head:
 
 @dataclass(slots=True)
 class Terms:
-    """All terms of the active contracts, by contract and position; day numbers and minor units."""
+    """All terms of the contracts that are followed, by contract and position; day numbers and minor units."""
 
     heads: list[Head] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)  # terms by contract
@@ -78,7 +79,7 @@ JOIN contract_versions v ON v.id = d.version_id ORDER BY c.id
 def _terms(connection: Connection, as_of: int) -> Terms:
     """The decisions in force on a day with the due rules of their versions, some thousand contracts at a time."""
     terms = Terms()
-    for ids in chunks(all_active(connection)):
+    for ids in chunks(followed(connection)):
         rows = fetch(connection, _BODIES.format(wanted=wanted_ids(connection, ids)), {"d": as_of})
         if rows:
             _take(terms, rows)

@@ -189,7 +189,7 @@ def _agreed(connection: Connection, terms: OpenTerms, mask: Any) -> dict[int, _A
         for contract, text in fetch(
             connection,
             "SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
-            f"JOIN {table} w ON w.id = c.id WHERE c.active",
+            f"JOIN {table} w ON w.id = c.id",
         )
     }
 

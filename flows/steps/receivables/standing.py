@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import NEVER, Ints, as_date, day_number
+from flows.steps.followed import FOLLOWED
 from flows.steps.receivables.columns import NOT_PAUSED, OpenTerms
 from models.domain.receivables import ageing, dunning
 from models.domain.receivables.agreements import (
@@ -127,9 +128,9 @@ def _append(rows: _Rows, contract: int, term: str, who: tuple[int, int, int], du
     rows.open.append(sum_)
 
 
-_BODIES = """
+_BODIES = f"""
 SELECT c.id, c.customer, c.currency, c.project_manager, d.body FROM standing s
-JOIN contracts c ON c.id = s.contract_id AND c.active
+JOIN contracts c ON c.id = s.contract_id AND {FOLLOWED}
 JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = s.contract_id AND x.as_of <= :d)
 WHERE d.body LIKE '%"invoiced"%' OR d.body LIKE '%"part_paid"%' OR d.body LIKE '%"ready"%' ORDER BY c.id
 """
@@ -147,7 +148,7 @@ def _with_rules(connection: Connection, terms: OpenTerms, configured: dunning.La
     for contract, text in fetch(
         connection,
         "SELECT c.id, v.long_form FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
-        "WHERE c.active AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%' "
+        f"WHERE {FOLLOWED} AND (v.long_form LIKE '%ladder%' OR v.long_form LIKE '%ageing%' "
         "OR v.long_form LIKE '%customer_class%') ORDER BY c.id",
     ):
         loaded = load_contract_text(text, "").contracts
