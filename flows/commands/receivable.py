@@ -348,7 +348,7 @@ def guarantees(
     else:
         heads = [(say(f"cli.column.{k}", language), "left") for k in ("contract", "guarantee", "kind", "amount", "expires", "original_at", "state")]  # fmt: skip
         rows = [
-            (g.contract, g.paper.id, say(f"guarantee_kind.{g.paper.kind}", language), said_money(g.minor, g.paper.currency), g.paper.expires, g.paper.original_at, say(f"guarantee_state.{g.state}", language))
+            (g.contract, g.paper.id, say(f"guarantee_{g.paper.form}.{g.paper.kind}", language), said_money(g.minor, g.paper.currency), g.paper.expires, g.paper.original_at, say(f"guarantee_state.{g.state}", language))
             for g in lines
         ]  # fmt: skip
         table(say("cli.title.guarantees", language), heads, rows)

@@ -12,13 +12,14 @@ EXPIRY_ALERTS = (60, 30, 7)
 
 
 class GuaranteeKind(StrEnum):
-    """投标, 预付款, 履约, 质量/维修, 付款."""
+    """投标, 预付款, 履约, 质量/维修, 付款; whatever else a contract file calls its own."""
 
     BID = "bid"
     ADVANCE = "advance"
     PERFORMANCE = "performance"
     QUALITY = "quality"
     PAYMENT = "payment"
+    OTHER = "other"
 
 
 class GuaranteeForm(StrEnum):
@@ -40,13 +41,16 @@ class GuaranteeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GuaranteePaper:
-    """One guarantee. `given` by us (our money is bound) or to us; `obligation_ends`: how long it must hold."""
+    """One guarantee. `given` by us (our money is bound) or to us; `obligation_ends`: how long it must hold.
+
+    `issued` None: the contract names it, and nobody says that it was given.
+    """
 
     id: str
     kind: GuaranteeKind
     minor: int
     currency: str
-    issued: date
+    issued: date | None
     expires: date | None = None
     form: GuaranteeForm = GuaranteeForm.BANK
     given: bool = True
@@ -79,7 +83,7 @@ def guarantee_state(paper: GuaranteePaper, as_of: date) -> GuaranteeState:
         return GuaranteeState.RETURNED
     if paper.return_due is not None and paper.return_due <= as_of:
         return GuaranteeState.RETURN_DUE
-    if paper.issued > as_of:
+    if paper.issued is None or paper.issued > as_of:
         return GuaranteeState.PENDING
     if paper.expires is not None and paper.expires < as_of:
         return GuaranteeState.EXPIRED

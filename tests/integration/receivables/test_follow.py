@@ -233,6 +233,47 @@ def test_guarantees_by_command_and_by_night(owing: Desk) -> None:
     command(owing, "guarantees", "C-1", "G-3", "--kind", "wish", code=2)
 
 
+def test_a_guarantee_of_the_contract_file_is_in_the_register(owing: Desk) -> None:
+    """The file says what and until when; an entry under the same id says where the paper lies."""
+    text = (owing.folder / "contracts" / "C-1.yaml").read_text(encoding="utf-8")
+    paper = 'guarantees: [{id: G-F, kind: performance, amount: "64.44", issued: 2026-02-12, expires: 2027-01-15}, {id: G-O, kind: 履约, amount: "1.00"}]'
+    owing.firm.contract("C-1", text=f"{text}\n{paper}\n")
+    assert codes(owing.firm.night(day=date(2026, 11, 25))) == ["GUARANTEE_EXPIRES"]
+    (one, other) = as_json(owing, "guarantees", "--as-of", "2026-11-25", code=1)
+    assert (one["id"], one["kind"], one["amount"], one["state"], one["days_left"]) == ("G-F", "performance", "64.44", "in_force", 51)  # fmt: skip
+    assert (other["id"], other["kind"], other["state"], other["issued"]) == ("G-O", "other", "pending", None)
+    new = ["--kind", "performance", "--amount", "64.44", "--issued", "2026-02-12"]
+    command(owing, "guarantees", "C-1", "G-F", *new, "--amount", "60.00", code=2)
+    command(owing, "guarantees", "C-1", "G-F", *new, "--original-at", "safe 2", "--obligation", "2027-06-30")
+    (one, _) = as_json(owing, "guarantees", "--as-of", "2026-11-25", code=1)
+    assert (one["expires"], one["original_at"], one["obligation_ends"]) == ("2027-01-15", "safe 2", "2027-06-30")
+    assert codes(owing.firm.night(day=date(2026, 11, 26))) == ["GUARANTEE_ENDS_EARLY", "GUARANTEE_EXPIRES"]
+    command(owing, "guarantees", "C-1", "G-F", "--returned", "2026-11-28", "--by", "Wang")
+    assert codes(owing.firm.night(day=date(2026, 11, 29))) == []
+
+
+def test_what_happened_to_a_guarantee_that_only_the_file_names(owing: Desk) -> None:
+    text = (owing.folder / "contracts" / "C-1.yaml").read_text(encoding="utf-8")
+    owing.firm.contract(
+        "C-1", text=text + '\nguarantees: [{id: G-F, amount: "9.00", issued: 2026-02-12}, {id: G-O, amount: "1.00"}]\n'
+    )
+    owing.firm.night(day=date(2026, 11, 25))
+    command(owing, "guarantees", "C-1", "G-F", "--reduced", "2.00", "--by", "Wang", "--day", "2026-11-26")
+    assert [g["amount"] for g in as_json(owing, "guarantees", "--as-of", "2026-11-26")] == ["7.00", "1.00"]
+    command(owing, "guarantees", "C-1", "G-O", "--returned", "2026-11-26", "--by", "Wang", code=2)
+
+
+def test_a_deposit_is_called_one(owing: Desk) -> None:
+    new = ["--kind", "performance", "--form", "cash", "--amount", "9.00", "--issued", "2026-11-01", "--expires", "2026-12-01"]  # fmt: skip
+    command(owing, "guarantees", "C-1", "D-1", *new)
+    told = [f for f in owing.firm.night(day=date(2026, 11, 24)).report.findings if f.code == "GUARANTEE_EXPIRES"]
+    assert [f.text("zh-CN") for f in told] == [
+        "合同 C-1 的保证金 D-1（CNY 9.00）将于 2026-12-01 到期，还有 7 天。请办理延期或退还。"
+    ]
+    assert "Deposit D-1" in told[0].text("en")
+    assert "deposit" in command(owing, "guarantees", "--as-of", "2026-11-24", code=1).partition("GUARANTEE_EXPIRES")[0]
+
+
 def test_a_deposit_that_should_be_back(owing: Desk) -> None:
     new = [
         "--kind",
