@@ -23,7 +23,7 @@ class ExpectedLine:
 
 @dataclass(frozen=True, slots=True)
 class UndatedLine:
-    """Money without an expected day, and why it has none: no_plan, no_due_rule, horizon, held, disputed."""
+    """Money without an expected day, and why it has none: no_plan, no_due_rule, no_invoice_date, horizon, held, disputed."""
 
     contract: str
     term: str

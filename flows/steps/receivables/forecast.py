@@ -29,11 +29,14 @@ from models.domain.receivables.agreements import paid_between
 
 _STATUS = {name: code for code, name in enumerate(STATUS_NAMES)}
 #: What the day of a part rests on; from UNDATED_FROM on it has none.
-BASES = ("planned", "ready", "invoiced", "bill", "promise", "instalment", "extension", "no_plan", "no_due_rule", "horizon", "held", "disputed")  # fmt: skip
-PLANNED, IS_READY, IS_INVOICED, BILL, PROMISE, INSTALMENT, EXTENSION, NO_PLAN, NO_RULE, HORIZON, HELD, DISPUTED = range(
-    len(BASES)
-)
+BASES = ("planned", "ready", "invoiced", "bill", "promise", "instalment", "extension", "no_plan", "no_due_rule", "no_invoice_date", "horizon", "held", "disputed")  # fmt: skip
+(
+    PLANNED, IS_READY, IS_INVOICED, BILL, PROMISE, INSTALMENT, EXTENSION, NO_PLAN, NO_RULE, NO_INVOICE_DATE, HORIZON, HELD,
+    DISPUTED,
+) = range(len(BASES))  # fmt: skip
 UNDATED_FROM = NO_PLAN
+#: An opening that was invoiced nobody says when stands in the ledger on this day.
+NO_DAY = 0
 #: Beyond the last day a calendar knows, the forecast counts Monday to Friday, and says so.
 YEARS_AHEAD = 10
 #: Whose habit an assumed invoice date follows.
@@ -172,7 +175,7 @@ def expected_cash(connection: Connection, as_of: int, calendars_of: CalendarsOf)
     live = ((status == NOT_READY) | (status == READY) | (status == INVOICED) | (status == PART_PAID)) & (minor > 0)
     day = _paid_on(due, issue, late)
     basis = np.select([status == NOT_READY, status == READY], [PLANNED, IS_READY], IS_INVOICED)
-    basis = np.where(due < NEVER, basis, _undated(status, ready, beyond))
+    basis = np.where(due < NEVER, basis, _undated(status, ready, beyond, claimed.invoiced == NO_DAY))
     parts = _parts(connection, overlay, index, live, minor, due, day, basis, late, as_of)
     rows = _assumptions(parts, np.where(due < NEVER, assumed, -1), beyond & (due < NEVER))
     if rest.any():
@@ -331,9 +334,10 @@ def _longer(spec: CalendarSpec) -> CalendarSpec:
     return replace(spec, horizon=date(spec.horizon.year + YEARS_AHEAD, 12, 31))
 
 
-def _undated(status: Ints, ready: Ints, beyond: Mask) -> Ints:
+def _undated(status: Ints, ready: Ints, beyond: Mask, unsaid: Mask) -> Ints:
+    """Why a term has no day. `unsaid`: nobody says when it was invoiced."""
     waits = (status == NOT_READY) & (ready >= NEVER)
-    return np.select([waits, beyond], [NO_PLAN, HORIZON], NO_RULE)
+    return np.select([waits, unsaid, beyond], [NO_PLAN, NO_INVOICE_DATE, HORIZON], NO_RULE)
 
 
 # --- parts ---------------------------------------------------------------------------------------------
@@ -400,7 +404,9 @@ def _still_to_invoice(of: _Known, owner: Ints, late: Ints, calendars_of: Calenda
     unknown[term] = NEVER
     due, beyond = _due(of.terms, owner, start, unknown, calendars_of)
     day = _paid_on(due, issue, late)
-    basis = np.where(due < NEVER, IS_READY, _undated(np.full(len(due), READY), of.ready, beyond))
+    basis = np.where(
+        due < NEVER, IS_READY, _undated(np.full(len(due), READY), of.ready, beyond, np.zeros(len(due), bool))
+    )
     day, due, basis = (np.where(held, what, x)[term] for what, x in ((NEVER, day), (NEVER, due), (HELD, basis)))
     rests, known = of.rest[term], due < NEVER
     days = day.astype(np.int32), due.astype(np.int32)

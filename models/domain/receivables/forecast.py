@@ -41,7 +41,7 @@ class Part:
 
     day: date | None
     minor: int
-    basis: str  # planned, ready, invoiced, bill, promise, instalment, extension; no_plan, no_due_rule, horizon, held, disputed
+    basis: str  # planned, ready, invoiced, bill, promise, instalment, extension; no_plan, no_due_rule, no_invoice_date, horizon, held, disputed
 
 
 @dataclass(frozen=True, slots=True)

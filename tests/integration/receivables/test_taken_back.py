@@ -185,3 +185,11 @@ def test_what_was_not_invoiced_of_a_held_term_has_no_day(desk: Desk) -> None:
     desk.firm.night(day=DAY)
     found = outlook(desk.firm)
     assert [(x.gross, x.reason) for x in found.undated] == [(60_000_00, "held"), (40_000_00, "held")]
+
+
+def test_an_opening_without_an_invoice_date_has_no_due_date_and_is_told_so(tmp_path: Path) -> None:
+    with company(tmp_path) as firm:
+        opening = 'opening: [{term: A, invoiced: "100000.00"}]\nterms:'
+        firm.contract("HT-1", text=CONTRACT.replace("terms:", opening).replace("WEEKEND_ONLY", "CN"))
+        firm.night(day=DAY)
+        assert [(x.term, x.reason) for x in outlook(firm).undated] == [("A", "no_invoice_date")]
