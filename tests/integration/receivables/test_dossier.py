@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.steps.receivables.agreements import add_extension, add_plan, find_term
+from flows.steps.receivables.agreements import Touch, add_extension, add_plan, add_touch, find_term
 from models.domain.contracts import Facts, InvoiceFact, PaymentFact, PromiseFact
 from models.domain.receivables.agreements import Promise
 from models.domain.receivables.limitation import ALERT_DAYS
@@ -196,6 +196,19 @@ def test_proofs_are_copied_from_below_the_configuration_only(own: Books, tmp_pat
     assert {k for k, v in found.items() if v} == {"scans/回执 & 1.PDF"}
     everything = b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
     assert b"secret" not in everything
+
+
+def test_the_pack_in_chinese_has_no_keys_in_it(own: Books) -> None:
+    """How money was matched and who drafted a reminder are told in words."""
+    with own.store.begin() as connection:
+        connection.exec_driver_sql("UPDATE receipts SET method = 'reference_part'")
+        touch = Touch("reminder", date(2026, 2, 1), "draft", "night", level=1)
+        add_touch(connection, find_term(connection, "C-1/T1"), touch, NOW)
+    page = (pack(own, "C-1/T1")[1] / "index.html").read_text(encoding="utf-8")
+    assert "摘要写明，部分付款" in page
+    assert "夜间自动运行" in page
+    assert "reference_part" not in page
+    assert "<td>night</td>" not in page
 
 
 def test_hostile_names_are_text(own: Books) -> None:

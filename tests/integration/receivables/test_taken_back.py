@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from connectors.calendars import calendar_specs
+from connectors.reports.dossier.page import index_page
 from connectors.store.bulk import fetch
 from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables import bank_money
@@ -79,6 +80,10 @@ def test_a_bill_that_bounced_was_never_given(desk: Desk) -> None:
     with desk.firm.store.begin() as connection:
         (term,) = term_dossier(connection, "HT-1/A", DAY, calendar_specs).terms
         assert paused(connection, DAY) == []
+        page = index_page(term_dossier(connection, "HT-1/A", DAY, calendar_specs), (), "zh-CN").decode()
+    assert "银行承兑汇票 · 2026-02-01 拒付" in page
+    assert "<td>退回</td>" in page
+    assert "returned" not in page
     assert term.interest is not None
     assert (term.interest.total, term.open, term.pending) == (850_00, 100_000_00, 0)
     assert [m.minor for m in term.money] == [60_000_00, -60_000_00]  # what happened stays visible
