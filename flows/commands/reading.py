@@ -93,9 +93,20 @@ def explain(which: str, config: Path, *, as_of: str | None, as_json: bool, langu
     for one in found:
         status = say(f"status.{one.values['status']}", language)
         root = Tree(Text(f"{one.contract}/{one.term} {one.name}: {status}  {one.values['gross']}", style="bold"))
+        for line in _money_lines(one.values, language):
+            root.add(Text(line, style="dim"))
         _branch(root, one.tree, language)
         out.print(root)
     return 0
+
+
+def _money_lines(values: dict[str, Any], language: str) -> Iterator[str]:
+    """What came already, and the due date where people agreed on another one."""
+    if "paid" in values:
+        yield say("cli.paid_of_it", language, paid=values["paid"], open=values["outstanding"])
+    if "agreed_due_on" in values:
+        days = {"agreed": values["agreed_due_on"], "n": values["agreed_overdue_days"]}
+        yield say("cli.agreed_due", language, due=values["due_on"], **days)
 
 
 def _branch(parent: Tree, node: dict[str, Any], language: str) -> None:

@@ -13,9 +13,12 @@ from flows.steps.decide import _proofs, _slot_leaf
 from flows.steps.evaluation.columns import NEVER, Op, as_date
 from flows.steps.evaluation.compile import slot_of
 from flows.steps.evaluation.outcome import term_values
+from flows.steps.evaluation.run import INVOICED, NOT_READY, PART_PAID, READY
 from flows.steps.match import CalendarsOf, Matched, Source, match
+from flows.steps.receivables.standing import Key, Overlay
 from models.domain import conditions as c
 from models.domain.contracts import Contract
+from models.domain.money import amount_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,14 @@ def explain(
     contract_id = _contract_id(connection, number)
     matched = match(connection, [contract_id], as_of, calendars)
     explainer = _Explainer(connection, matched, found)
+    overlay = Overlay(connection, as_of)
     wanted = [(i, x) for i, x in enumerate(found.terms) if term in (None, x.id)]
     return [
         Explained(
             number,
             x.id,
             x.name,
-            term_values(found, i, matched.out, None, []),
+            term_values(found, i, matched.out, None, []) | _money(matched, i, found.digits, overlay),
             explainer.tree(x.when, int(matched.batch.terms["root"][i])),
         )
         for i, x in wanted
@@ -54,6 +58,34 @@ def explain(
 
 def _contract_id(connection: Connection, number: str) -> int:
     return int(fetch(connection, "SELECT id FROM contracts WHERE number = :n", {"n": number})[0][0])
+
+
+def _money(matched: Matched, i: int, digits: int, overlay: Overlay) -> dict[str, object]:
+    """What came already, also before the invoice, and the due date as agreed beside that of the contract."""
+    out, values = matched.out, dict[str, object]()
+    status, paid, left = int(out.status[i]), int(out.paid[i]), int(out.outstanding[i])
+    if status in (NOT_READY, READY):
+        left = max(0, int(out.claimed[i]) - paid)
+    if paid:
+        values |= {"paid": amount_text(paid, digits), "outstanding": amount_text(left, digits)}
+    due = int(out.due[i])
+    if due < NEVER and left and status in (READY, INVOICED, PART_PAID):
+        values |= _agreed(overlay, (matched.heads[0].id, matched.term_codes[i]), left, due, digits)
+    return values
+
+
+def _agreed(overlay: Overlay, key: Key, left: int, due: int, digits: int) -> dict[str, object]:
+    """By an extension or a plan; nothing where none of them moves the date."""
+    extensions = [r[2] for r in overlay.agreements.get(key, []) if r[0] == "extension"]
+    until = max(due, extensions[-1]) if extensions else due
+    parts = overlay.plan(key, left, until)
+    agreed = min((day for day, _ in parts), default=until)
+    if agreed == due and not parts:
+        return {}
+    values: dict[str, object] = {"agreed_due_on": _iso(agreed), "agreed_overdue_days": max(0, overlay.as_of - agreed)}
+    if parts:
+        values["instalments"] = [{"due_on": _iso(d), "open": amount_text(minor, digits)} for d, minor in parts]
+    return values
 
 
 class _Explainer:

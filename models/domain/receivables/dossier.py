@@ -210,7 +210,15 @@ class DossierTerm:
 
     @property
     def not_yet(self) -> int:
-        """Instalments whose day has not passed; none where one is late and makes the rest due at once."""
+        """What was agreed for later: by an extension whose day has not passed, and by the instalments of a plan.
+
+        Of these none where one is late and makes the rest due at once.
+        """
+        extended = self.agreed_due is not None and self.agreed_due >= self.as_of
+        return self._instalments_ahead + (max(0, self._outside_plan) if extended else 0)
+
+    @property
+    def _instalments_ahead(self) -> int:
         passed = any(p.open and p.due < self.as_of for p in self.plan)
         if passed and any(p.default_clause for p in self.plan):
             return 0
@@ -224,7 +232,7 @@ class DossierTerm:
 
     @property
     def asked(self) -> int:
-        """What is asked for now: open, less bills in hand, what is in dispute and what a plan has for later."""
+        """What is asked for now: open, less bills in hand, what is in dispute and what was agreed for later."""
         return max(0, self.open - self.pending - self.disputed - self.not_yet)
 
     @property

@@ -9,12 +9,16 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from connectors.calendars import calendar_specs
 from connectors.reports.dossier.page import index_page
 from connectors.store.bulk import fetch
+from flows.cli import app
 from flows.steps.evaluation.columns import day_number
+from flows.steps.explain import explain
 from flows.steps.receivables import bank_money
+from flows.steps.receivables.agreements import add_extension, add_plan, find_term
 from flows.steps.receivables.dossier import term_dossier
 from flows.steps.receivables.outlook import look_ahead
 from flows.steps.receivables.reminders import paused
@@ -198,3 +202,47 @@ def test_an_opening_without_an_invoice_date_has_no_due_date_and_is_told_so(tmp_p
         firm.contract("HT-1", text=CONTRACT.replace("terms:", opening).replace("WEEKEND_ONLY", "CN"))
         firm.night(day=DAY)
         assert [(x.term, x.reason) for x in outlook(firm).undated] == [("A", "no_invoice_date")]
+
+
+def explained(desk: Desk, term: str) -> dict[str, object]:
+    with desk.firm.store.begin() as connection:
+        (one,) = explain(connection, "HT-1", term, day_number(DAY), calendar_specs) or ()
+    return one.values
+
+
+def test_an_agreed_date_stands_beside_that_of_the_contract(desk: Desk) -> None:
+    """Due on 16 January and extended to 31 May: 17 days overdue by the contract, none as agreed, nothing asked for."""
+    desk.firm.night(day=DAY)
+    with desk.firm.store.begin() as connection:
+        owner = find_term(connection, "HT-1/A")
+        add_extension(connection, owner, DAY, date(2026, 5, 31), "Wang", None, desk.now())
+        (term,) = term_dossier(connection, "HT-1/A", DAY, calendar_specs).terms
+    values = explained(desk, "A")
+    assert (values["due_on"], values["overdue_days"]) == ("2026-01-16", 17)
+    assert (values["agreed_due_on"], values["agreed_overdue_days"]) == ("2026-05-31", 0)
+    assert (term.open, term.asked, term.not_yet) == (100_000_00, 0, 100_000_00)
+    shown = CliRunner().invoke(
+        app, ["explain", "HT-1/A", "--config", str(desk.folder / "huikuan.toml"), "--as-of", "2026-02-02"]
+    )
+    assert "due on 2026-01-16 by the contract, on 2026-05-31 as agreed: 0 days overdue" in shown.output
+
+
+def test_a_plan_is_explained_by_instalment(desk: Desk) -> None:
+    desk.firm.night(day=DAY)
+    parts = [(date(2026, 3, 2), 40_000_00), (date(2026, 4, 1), 60_000_00)]
+    with desk.firm.store.begin() as connection:
+        owner = find_term(connection, "HT-1/A")
+        add_plan(connection, owner, DAY, parts, 100_000_00, "Wang", desk.now(), default_clause=False)
+    values = explained(desk, "A")
+    assert values["agreed_due_on"] == "2026-03-02"
+    assert values["instalments"] == [
+        {"due_on": "2026-03-02", "open": "40000.00"},
+        {"due_on": "2026-04-01", "open": "60000.00"},
+    ]
+
+
+def test_money_before_the_invoice_is_explained(desk: Desk) -> None:
+    paid(desk, "B", "70000.00", "2026-02-01", "early.csv")
+    values = explained(desk, "B")
+    assert (values["status"], values["paid"], values["outstanding"]) == ("ready", "70000.00", "30000.00")
+    assert "paid" not in explained(desk, "A")
