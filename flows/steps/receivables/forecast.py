@@ -53,6 +53,7 @@ class Head:
     customer: str
     currency: str
     version: int
+    active: bool  # a contract file holds it
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Terms:
 
 
 _BODIES = """
-SELECT c.id, c.number, c.customer, c.currency, d.version_id, d.body, v.compiled FROM contracts c
+SELECT c.id, c.number, c.customer, c.currency, d.version_id, c.active, d.body, v.compiled FROM contracts c
 JOIN {wanted} w ON w.id = c.id
 JOIN decisions d ON d.id = (SELECT MAX(x.id) FROM decisions x WHERE x.contract_id = c.id AND x.as_of <= :d)
 JOIN contract_versions v ON v.id = d.version_id ORDER BY c.id
@@ -87,15 +88,17 @@ def _terms(connection: Connection, as_of: int) -> Terms:
 
 
 def _take(terms: Terms, rows: Sequence[tuple[Any, ...]]) -> None:
-    batch = from_bytes([bytes(r[6]) for r in rows])
-    bodies = [orjson.loads(r[5]) for r in rows]
-    flat = [t for body in bodies for t in body]
-    terms.heads += [Head(*r[:5]) for r in rows]
-    terms.sizes += [len(b) for b in bodies]
+    """Of a contract whose file is gone only what was invoiced: nothing else of it will be."""
+    batch = from_bytes([bytes(r[7]) for r in rows])
+    bodies = [(bool(r[5]), orjson.loads(r[6])) for r in rows]
+    stays = [[active or _STATUS[t[1]] >= INVOICED for t in body] for active, body in bodies]
+    flat = [t for (_, body), own in zip(bodies, stays, strict=True) for t, s in zip(body, own, strict=True) if s]
+    terms.heads += [Head(*r[:6]) for r in rows]
+    terms.sizes += [sum(own) for own in stays]
     terms.codes += [t[0] for t in flat]
     terms.blockers += [t[8] for t in flat]
     terms.numbers.append(np.array([(_STATUS[t[1]], *t[2:8]) for t in flat], dtype=np.int64).reshape(-1, 7))
-    terms.rules.append(batch.terms)
+    terms.rules.append(batch.terms[np.array([s for own in stays for s in own], dtype=bool)])
     terms.calendar += [batch.calendars[c] for c in batch.calendar.tolist()]
 
 
@@ -161,7 +164,8 @@ def expected_cash(connection: Connection, as_of: int, calendars_of: CalendarsOf)
     overlay = Overlay(connection, as_of)
     status, known, legal, expected, gross, due, outstanding = numbers.T
     agreed = _extended(overlay, index, due)
-    rest = _rest(status, gross, claimed)
+    active = np.array([h.active for h in terms.heads], dtype=bool)[owner]
+    rest = np.where(active, _rest(status, gross, claimed), 0)
     status = np.where((status == PAID) & (rest > 0), PART_PAID, status)
     paid_off = (status == PAID) & (agreed < NEVER) & (claimed.last_paid < NEVER) & claimed.telling
     late_days = claimed.last_paid[paid_off].astype(np.int64) - agreed[paid_off]

@@ -23,6 +23,10 @@ from models.tables import forecasts
 GONE = "[]"
 
 
+#: Stands for the version of a contract whose file is gone and whose invoices are still followed.
+NO_FILE = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one contract was expected to bring. `body` is JSON: its version and terms, or nothing at all."""
@@ -47,7 +51,10 @@ def snapshots(expected: Expected) -> list[Snapshot]:
         leaves = [[b[0], b[1], b[2]] for b in blockers] if status == NOT_READY else []
         ready_, due_ = (None if x >= NEVER else x for x in (ready, due))
         found[owner].append([code, STATUS_NAMES[status], gross, paid, ready_, due_, late if own else 0, own, leaves])
-    return [_snapshot(h.id, [h.version, *terms]) for h, terms in zip(expected.heads, found, strict=True)]
+    return [
+        _snapshot(h.id, [h.version if h.active else NO_FILE, *terms])
+        for h, terms in zip(expected.heads, found, strict=True)
+    ]
 
 
 def _snapshot(contract: int, content: list[Any]) -> Snapshot:
@@ -127,7 +134,10 @@ def _may_have_moved(was: tuple[str, str] | None, now: Snapshot | None, as_of: in
 def _compared(was: Sequence[Any], now: Sequence[Any], before_on: date, as_of: int) -> Compared:
     after_on = as_date(as_of)
     assert after_on is not None
-    state = "new" if not was else "gone" if not now else "changed" if was[0] != now[0] else ""
+    before, after = (bool(x) and x[0] != NO_FILE for x in (was, now))
+    state = "new" if after and not before else "gone" if before and not after else ""
+    if before and after and was[0] != now[0]:
+        state = "changed"
     return Compared(_expectations(was), _expectations(now), before_on, after_on, state)
 
 

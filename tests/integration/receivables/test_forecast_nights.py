@@ -175,6 +175,12 @@ def test_an_agreed_due_date_counts_and_a_contract_that_goes_takes_its_money_alon
     adds_up(after, told)
     assert {(m.contract, m.why.code) for m in told.moves} == {("HT-1", "gone_contract"), ("HT-2", "new_contract")}
     assert {a.why.code for a in told.alerts} == {"gone_contract"}
+    # What was invoiced is owed, whatever became of the file; what was not is gone.
+    assert {(m.contract, m.term) for m in told.moves if m.why.code == "gone_contract"} == {
+        ("HT-1", "T1"),
+        ("HT-1", "T2"),
+    }
+    assert books(told)["2027-01"] == 1_000_000
 
 
 @pytest.mark.server
