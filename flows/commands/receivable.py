@@ -14,7 +14,7 @@ from flows import wiring
 from flows.commands.shared import Stop, command, day_of, err, out, print_findings, print_json, settings, table
 from flows.commands.waiting_money import micros, refusals, said_money, show_waiting, waiting_json
 from models.domain.findings import Finding, Severity
-from models.domain.money import amount_text, minor_digits, to_minor
+from models.domain.money import amount_text, minor_digits
 from models.domain.words import say
 from models.tables import contracts
 
@@ -230,6 +230,7 @@ def _log(
     language: str,
 ) -> None:
     from flows.steps.receivables.agreements import Touch, add_touch, find_term
+    from flows.steps.receivables.reading import agreed_amount
     from models.domain.receivables.dunning import DelayReason
 
     channel, proof, code, amount, by = said
@@ -237,7 +238,7 @@ def _log(
         raise Stop(say("cli.reasons", language, known=", ".join(DelayReason)))
     with refusals(language):
         owner = find_term(connection, which)
-        minor = None if amount is None else to_minor(amount, minor_digits(owner.currency))
+        minor = None if amount is None else agreed_amount(amount, owner.currency)
         add_touch(connection, owner, Touch(kind, day, channel, by, proof, code, minor), micros())
 
 
@@ -257,6 +258,7 @@ def promise(
 ) -> int:
     """A customer's promise; without arguments, the promises and how they stand."""
     from flows.steps.receivables.agreements import add_promise, find_term, promises
+    from flows.steps.receivables.reading import agreed_amount
     from models.domain.receivables.agreements import Promise
 
     loaded = settings(config)
@@ -266,7 +268,7 @@ def promise(
             raise Stop(say("cli.who", language))
         with store.begin() as connection, refusals(language):
             owner = find_term(connection, which)
-            minor = to_minor(amount, minor_digits(owner.currency))
+            minor = agreed_amount(amount, owner.currency)
             made = Promise(day_of(day, today), day_of(pay_by, today), minor, by)
             add_promise(connection, owner, made, note, micros())
         out.print(say("cli.promised", language, which=which, day=pay_by, amount=said_money(minor, owner.currency)))
@@ -299,7 +301,7 @@ def plan(
 ) -> int:
     """An instalment plan DATE=AMOUNT …, or with --until another due date, as agreed with the customer."""
     from flows.steps.receivables.agreements import add_extension, add_plan, find_term
-    from flows.steps.receivables.claims import term_claims
+    from flows.steps.receivables.reading import agreed_amount
 
     loaded = settings(config)
     today = wiring.today(loaded)
@@ -312,9 +314,8 @@ def plan(
             add_extension(connection, owner, agreed, day_of(until, today), by, note, micros())
         else:
             split = [p.partition("=") for p in parts]
-            wanted = [(day_of(d, today), to_minor(a, minor_digits(owner.currency))) for d, _, a in split]
-            open_ = term_claims(connection)[owner.term_id].open
-            add_plan(connection, owner, agreed, wanted, open_, by, micros(), default_clause=default_clause)
+            wanted = [(day_of(d, today), agreed_amount(a, owner.currency)) for d, _, a in split]
+            add_plan(connection, owner, agreed, wanted, by, micros(), default_clause=default_clause)
     out.print(say("cli.agreed", language, which=which))
     return 0
 
@@ -372,10 +373,11 @@ def _paper(
     connection: Any, contract: str, code: str, given: dict[str, str | None], today: Any, *, taken: bool, language: str
 ) -> None:
     from flows.steps.receivables.guarantees import add_event, add_paper
+    from flows.steps.receivables.reading import agreed_amount
     from models.domain.receivables.guarantees import GuaranteeForm, GuaranteeKind, GuaranteePaper
 
-    currency = connection.execute(sa.select(contracts.c.currency).where(contracts.c.number == contract)).scalar()
-    digits = minor_digits(str(currency or "CNY"))
+    found = connection.execute(sa.select(contracts.c.currency).where(contracts.c.number == contract)).scalar()
+    currency = str(found or "CNY")
 
     def day(name: str) -> Any:
         return None if given.get(name) is None else day_of(given[name], today)
@@ -384,7 +386,7 @@ def _paper(
     if event is not None:
         if not given.get("by"):
             raise Stop(say("cli.who", language))
-        sum_ = to_minor(str(given[event]), digits) if event in ("reduced", "called") else None
+        sum_ = agreed_amount(str(given[event]), currency) if event in ("reduced", "called") else None
         on = day("returned") if event == "returned" else (day("day") or today)
         until = day("extended") if event == "extended" else None
         add_event(connection, contract, code, event, on, str(given["by"]), micros(), gross=sum_, until=until)
@@ -395,7 +397,7 @@ def _paper(
     if form not in list(GuaranteeForm):
         raise Stop(say("cli.guarantee_what", language, kinds=", ".join(GuaranteeKind)))
     paper = GuaranteePaper(
-        code, GuaranteeKind(str(given["kind"])), to_minor(str(given["amount"]), digits), str(currency or "CNY"),
+        code, GuaranteeKind(str(given["kind"])), agreed_amount(str(given["amount"]), currency), currency,
         day("issued"), day("expires"), GuaranteeForm(form), not taken, issuer=given.get("issuer") or "",
         original_at=given.get("original_at") or "", obligation_ends=day("obligation"), return_due=day("return_due"),
     )  # fmt: skip
