@@ -107,6 +107,7 @@ def read_invoice_list(data: bytes, file: str) -> ListRead:
     rows: list[Row] = []
     totals: list[Cell] = []
     records: list[tuple[str, str]] = []
+    unfilled = False
     for sheet, whole in _lists(grids, _invoice_key, INVOICES):
         marks = sheet_marks(data, file, sheet)
         grid = _one_head(whole, marks)
@@ -114,12 +115,14 @@ def read_invoice_list(data: bytes, file: str) -> ListRead:
         listed, sums = _without_totals(grid, _invoice_key, "invoiced_amount")
         found, problems = read_rows(_renamed(_gross_only(listed), _invoice_key), INVOICES, file)
         own = [r for r in found if "invoice_no" in r or "invoice_date" in r]
+        unfilled = unfilled or len(found) > len(own)
         findings += _of_rows(problems, own)
         findings += _marked(marks, grid, own, _invoice_key, file)
         rows, totals = rows + own, totals + sums
         records += _records(grid)
     if not rows and not findings:
-        findings.append(Finding("NO_ROWS", place=Place(file=file), params={"columns": _named(INVOICES)}))
+        code = "LIST_NOT_FILLED_IN" if unfilled else "NO_ROWS"
+        findings.append(Finding(code, place=Place(file=file), params={"columns": _named(INVOICES)}))
     return ListRead(tuple(rows), tuple(findings), tuple(totals), records=tuple(records))
 
 

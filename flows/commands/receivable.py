@@ -51,7 +51,7 @@ def import_invoices(config: Path, file: Path, *, as_of: str | None, as_json: boo
         out.print(
             say("cli.import_refused" if outcome.refused else "cli.imported", language, n=outcome.rows, new=outcome.new)
         )
-    return 2 if outcome.refused else 0
+    return 2 if outcome.refused else 1 if outcome.findings else 0  # whatever is said asks for a person
 
 
 @command
@@ -81,7 +81,7 @@ def import_payments(
         show_waiting(outcome.waiting, language, names)
     if errors and not outcome.rows:
         return 2
-    return 1 if errors or outcome.waiting else 0
+    return 1 if outcome.findings or outcome.waiting else 0
 
 
 # --- who owes what, reminders, agreements ----------------------------------------------------------------

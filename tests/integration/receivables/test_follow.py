@@ -14,7 +14,7 @@ from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.reminders import reminders
 from flows.steps.receivables.standing import open_terms
 from tests.integration.receivables.conftest import Desk
-from tests.integration.receivables.test_imports import BILLED
+from tests.integration.receivables.test_imports import BILLED, CAMT, NTRY
 
 #: T1 of C-1: 400.00, received 19 November 2026, due 10 days later: Sunday 29 November, so Monday 30 November.
 DUE = date(2026, 11, 30)
@@ -296,3 +296,13 @@ def test_imports_by_command(desk: Desk) -> None:
     command(desk, "allocate", line, "C-1/T1", "--by", "Wang")
     assert as_json(desk, "allocate") == []
     command(desk, "import", "payments", str(desk.folder / "nothing.csv"), code=2)
+
+
+def test_what_an_import_says_asks_for_a_person(owing: Desk) -> None:
+    """Exit code 1: done, and something waits."""
+    early = owing.file("early.csv", "contract,term,number,issued,amount\nC-1,T2,A1,2026-11-19,600.00\n")
+    command(owing, "import", "invoices", str(early), "--as-of", "2026-11-20", code=1)
+    command(owing, "import", "invoices", str(early), "--as-of", "2026-11-20", code=0)
+    body = NTRY.format(amount="400.00", mark="DBIT", status="BOOK", ref="B9", details="")
+    back = CAMT.format(entries=body.replace("<Sts>", "<RvslInd>true</RvslInd><Sts>"))
+    command(owing, "import", "payments", str(owing.file("s.xml", back)), "--as-of", "2026-11-20", code=1)

@@ -56,6 +56,12 @@ def test_the_ready_list_goes_round(desk: Desk) -> None:
     assert status(desk) == [("C-1", "T1", 1, "invoiced")]
 
 
+def test_the_ready_list_handed_back_as_it_was(desk: Desk) -> None:
+    outcome = desk.invoices(next((desk.folder / "out").rglob("*.xlsx")))
+    assert codes(outcome) == ["LIST_NOT_FILLED_IN"]
+    assert "发票号码" in outcome.findings[0].text("zh-CN")
+
+
 @pytest.mark.parametrize(
     ("row", "code"),
     [
