@@ -107,21 +107,20 @@ def read_invoice_list(data: bytes, file: str) -> ListRead:
     rows: list[Row] = []
     totals: list[Cell] = []
     records: list[tuple[str, str]] = []
-    unfilled = False
-    for sheet, whole in _lists(grids, _invoice_key, INVOICES):
+    lists = _lists(grids, _invoice_key, INVOICES)
+    for sheet, whole in lists:
         marks = sheet_marks(data, file, sheet)
         grid = _one_head(whole, marks)
         findings += _net_amount(grid[0], file)
         listed, sums = _without_totals(grid, _invoice_key, "invoiced_amount")
         found, problems = read_rows(_renamed(_gross_only(listed), _invoice_key), INVOICES, file)
         own = [r for r in found if "invoice_no" in r or "invoice_date" in r]
-        unfilled = unfilled or len(found) > len(own)
         findings += _of_rows(problems, own)
         findings += _marked(marks, grid, own, _invoice_key, file)
         rows, totals = rows + own, totals + sums
         records += _records(grid)
     if not rows and not findings:
-        code = "LIST_NOT_FILLED_IN" if unfilled else "NO_ROWS"
+        code = "LIST_NOT_FILLED_IN" if lists else "NO_ROWS"
         findings.append(Finding(code, place=Place(file=file), params={"columns": _named(INVOICES)}))
     return ListRead(tuple(rows), tuple(findings), tuple(totals), records=tuple(records))
 

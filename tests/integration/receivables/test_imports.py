@@ -186,11 +186,13 @@ def test_a_number_that_excel_has_broken_is_refused(desk: Desk) -> None:
     assert codes(desk.invoices(desk.folder / "broken.xlsx")) == ["CELL_INEXACT"]
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", HEAD])
-def test_a_file_without_invoices_says_so(desk: Desk, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "code"), [("", "NO_ROWS"), ("a,b\n1,2\n", "NO_ROWS"), (HEAD, "LIST_NOT_FILLED_IN")]
+)
+def test_a_file_without_invoices_says_so(desk: Desk, content: str, code: str) -> None:
     outcome = desk.invoices(content)
     assert outcome.refused
-    assert len(codes(outcome)) == 1
+    assert codes(outcome) == [code]
 
 
 # --- payments ---
