@@ -107,7 +107,8 @@ def read_invoice_list(data: bytes, file: str) -> ListRead:
     rows: list[Row] = []
     totals: list[Cell] = []
     records: list[tuple[str, str]] = []
-    for sheet, whole in _lists(grids, _invoice_key, INVOICES):
+    lists = _lists(grids, _invoice_key, INVOICES)
+    for sheet, whole in lists:
         marks, broken = sheet_marks(data, file, sheet)
         findings += broken
         grid = _one_head(whole, marks)
@@ -120,7 +121,8 @@ def read_invoice_list(data: bytes, file: str) -> ListRead:
         rows, totals = rows + own, totals + sums
         records += _records(grid)
     if not rows and not findings:
-        findings.append(Finding("NO_ROWS", place=Place(file=file), params={"columns": _named(INVOICES)}))
+        code = "LIST_NOT_FILLED_IN" if lists else "NO_ROWS"
+        findings.append(Finding(code, place=Place(file=file), params={"columns": _named(INVOICES)}))
     return ListRead(tuple(rows), tuple(findings), tuple(totals), records=tuple(records))
 
 

@@ -14,7 +14,7 @@ from flows import wiring
 from flows.commands.shared import Stop, command, day_of, err, out, person, print_findings, print_json, settings, table
 from flows.commands.waiting_money import micros, refusals, said_money, show_waiting, waiting_json
 from models.domain.findings import Finding, Severity
-from models.domain.money import amount_text, minor_digits, to_minor
+from models.domain.money import amount_text, minor_digits
 from models.domain.words import say
 from models.tables import contracts
 
@@ -51,7 +51,7 @@ def import_invoices(config: Path, file: Path, *, as_of: str | None, as_json: boo
         out.print(
             say("cli.import_refused" if outcome.refused else "cli.imported", language, n=outcome.rows, new=outcome.new)
         )
-    return 2 if outcome.refused else 0
+    return 2 if outcome.refused else 1 if outcome.findings else 0  # whatever is said asks for a person
 
 
 @command
@@ -81,7 +81,7 @@ def import_payments(
         show_waiting(outcome.waiting, language, names)
     if errors and not outcome.rows:
         return 2
-    return 1 if errors or outcome.waiting else 0
+    return 1 if outcome.findings or outcome.waiting else 0
 
 
 # --- who owes what, reminders, agreements ----------------------------------------------------------------
@@ -229,6 +229,7 @@ def _log(
     language: str,
 ) -> None:
     from flows.steps.receivables.agreements import Touch, add_touch, find_term
+    from flows.steps.receivables.reading import agreed_amount
     from models.domain.receivables.dunning import DelayReason
 
     channel, proof, code, amount, by = said
@@ -236,7 +237,7 @@ def _log(
         raise Stop(say("cli.reasons", language, known=", ".join(DelayReason)))
     with refusals(language):
         owner = find_term(connection, which)
-        minor = None if amount is None else to_minor(amount, minor_digits(owner.currency))
+        minor = None if amount is None else agreed_amount(amount, owner.currency)
         add_touch(connection, owner, Touch(kind, day, channel, by, proof, code, minor), micros())
 
 
@@ -256,6 +257,7 @@ def promise(
 ) -> int:
     """A customer's promise; without arguments, the promises and how they stand."""
     from flows.steps.receivables.agreements import add_promise, find_term, promises
+    from flows.steps.receivables.reading import agreed_amount
     from models.domain.receivables.agreements import Promise
 
     loaded = settings(config)
@@ -264,7 +266,7 @@ def promise(
         by = person(by, language)
         with store.begin() as connection, refusals(language):
             owner = find_term(connection, which)
-            minor = to_minor(amount, minor_digits(owner.currency))
+            minor = agreed_amount(amount, owner.currency)
             made = Promise(day_of(day, today), day_of(pay_by, today), minor, by)
             add_promise(connection, owner, made, note, micros())
         out.print(say("cli.promised", language, which=which, day=pay_by, amount=said_money(minor, owner.currency)))
@@ -297,7 +299,7 @@ def plan(
 ) -> int:
     """An instalment plan DATE=AMOUNT …, or with --until another due date, as agreed with the customer."""
     from flows.steps.receivables.agreements import add_extension, add_plan, find_term
-    from flows.steps.receivables.claims import term_claims
+    from flows.steps.receivables.reading import agreed_amount
 
     loaded = settings(config)
     today = wiring.today(loaded)
@@ -310,9 +312,8 @@ def plan(
             add_extension(connection, owner, agreed, day_of(until, today), by, note, micros())
         else:
             split = [p.partition("=") for p in parts]
-            wanted = [(day_of(d, today), to_minor(a, minor_digits(owner.currency))) for d, _, a in split]
-            open_ = term_claims(connection)[owner.term_id].open
-            add_plan(connection, owner, agreed, wanted, open_, by, micros(), default_clause=default_clause)
+            wanted = [(day_of(d, today), agreed_amount(a, owner.currency)) for d, _, a in split]
+            add_plan(connection, owner, agreed, wanted, by, micros(), default_clause=default_clause)
     out.print(say("cli.agreed", language, which=which))
     return 0
 
@@ -370,10 +371,11 @@ def _paper(
     connection: Any, contract: str, code: str, given: dict[str, str | None], today: Any, *, taken: bool, language: str
 ) -> None:
     from flows.steps.receivables.guarantees import add_event, add_paper
+    from flows.steps.receivables.reading import agreed_amount
     from models.domain.receivables.guarantees import GuaranteeForm, GuaranteeKind, GuaranteePaper
 
-    currency = connection.execute(sa.select(contracts.c.currency).where(contracts.c.number == contract)).scalar()
-    digits = minor_digits(str(currency or "CNY"))
+    found = connection.execute(sa.select(contracts.c.currency).where(contracts.c.number == contract)).scalar()
+    currency = str(found or "CNY")
 
     def day(name: str) -> Any:
         return None if given.get(name) is None else day_of(given[name], today)
@@ -381,7 +383,7 @@ def _paper(
     event = next((e for e in ("returned", "extended", "reduced", "called") if given.get(e)), None)
     if event is not None:
         by = person(given.get("by"), language)
-        sum_ = to_minor(str(given[event]), digits) if event in ("reduced", "called") else None
+        sum_ = agreed_amount(str(given[event]), currency) if event in ("reduced", "called") else None
         on = day("returned") if event == "returned" else (day("day") or today)
         until = day("extended") if event == "extended" else None
         add_event(connection, contract, code, event, on, by, micros(), gross=sum_, until=until)
@@ -392,7 +394,7 @@ def _paper(
     if form not in list(GuaranteeForm):
         raise Stop(say("cli.guarantee_what", language, kinds=", ".join(GuaranteeKind)))
     paper = GuaranteePaper(
-        code, GuaranteeKind(str(given["kind"])), to_minor(str(given["amount"]), digits), str(currency or "CNY"),
+        code, GuaranteeKind(str(given["kind"])), agreed_amount(str(given["amount"]), currency), currency,
         day("issued"), day("expires"), GuaranteeForm(form), not taken, issuer=given.get("issuer") or "",
         original_at=given.get("original_at") or "", obligation_ends=day("obligation"), return_due=day("return_due"),
     )  # fmt: skip

@@ -23,7 +23,7 @@ from flows.commands.shared import (
     settings,
     table,
 )
-from models.domain.money import MoneyError, amount_text, minor_digits, to_minor
+from models.domain.money import amount_text, minor_digits
 from models.domain.words import say
 from models.tables import bank_lines
 
@@ -48,8 +48,6 @@ def refusals(language: str) -> Iterator[None]:
         yield
     except Refused as problem:
         raise Stop(problem.finding(Place()).text(language)) from None
-    except MoneyError as problem:
-        raise Stop(str(problem)) from None
 
 
 def waiting_json(one: Any, names: dict[int, str] | None = None) -> dict[str, object]:
@@ -152,13 +150,14 @@ def _list_waiting(store: Any, today: date, *, as_json: bool, language: str) -> i
 def _confirm(store: Any, line: int, which: str, sums: tuple[str | None, str | None], by: str, language: str) -> int:
     from flows.steps.receivables.agreements import find_term
     from flows.steps.receivables.bank_money import confirm
+    from flows.steps.receivables.reading import agreed_amount
 
     with store.begin() as connection, refusals(language):
         currency = str(connection.execute(sa.select(bank_lines.c.currency).where(bank_lines.c.id == line)).scalar())
         owner = find_term(connection, which)
         amount, counts_as = sums
-        minor = None if amount is None else to_minor(amount, minor_digits(currency))
-        counts = None if counts_as is None else to_minor(counts_as, minor_digits(owner.currency))
+        minor = None if amount is None else agreed_amount(amount, currency)
+        counts = None if counts_as is None else agreed_amount(counts_as, owner.currency)
         booked = confirm(connection, line, which, minor, by, micros(), counts)
     out.print(say("cli.allocated", language, which=which, amount=said_money(booked, owner.currency)))
     return 0

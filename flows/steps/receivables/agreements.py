@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection
 from connectors.store.bulk import bulk_insert, fetch
 from flows.steps.evaluation.columns import as_date, day_number
 from flows.steps.followed import FOLLOWED
+from flows.steps.receivables.claims import term_claims
 from flows.steps.receivables.reading import Refused
 from models.domain.money import amount_text, minor_digits
 from models.domain.ready import NAMESPACE
-from models.domain.receivables.agreements import Paid, Promise, PromiseState, promise_state
+from models.domain.receivables.agreements import Paid, Promise, PromiseState, paid_between, promise_state
 from models.records.reading import closest
 from models.tables import agreements, reminders
 
@@ -44,6 +45,7 @@ class PromiseLine:
     currency: str
     promise: Promise
     state: PromiseState
+    came: int = 0  # of it, in time
 
 
 def find_term(connection: Connection, which: str) -> Owner:
@@ -74,12 +76,29 @@ def said(minor: int, currency: str) -> str:
     return f"{currency} {amount_text(minor, minor_digits(currency))}"
 
 
+def _open_since(connection: Connection, owner: Owner, day: date) -> tuple[int, int]:
+    """What is open of a term, and what was when somebody agreed on something that is written down only now."""
+    rows = fetch(
+        connection,
+        "SELECT COALESCE(SUM(gross), 0) FROM receipts WHERE term_id = :t AND COALESCE(maturity_day, day) >= :d",
+        {"t": owner.term_id, "d": day_number(day)},
+    )
+    open_ = term_claims(connection)[owner.term_id].open
+    return open_, open_ + max(0, int(rows[0][0]))
+
+
 def add_promise(connection: Connection, owner: Owner, promise: Promise, note: str | None, recorded_at: int) -> int:
     """Write a promise down; the same one twice is one. Raises Refused."""
     _positive(promise.minor, owner)
     if promise.pay_by < promise.made:
         raise Refused("AGREEMENT_BACKWARDS", found=promise.pay_by.isoformat(), made=promise.made.isoformat())
     key = _key("promise", owner.which, promise.made, promise.pay_by, promise.minor)
+    if fetch(connection, "SELECT 1 FROM agreements WHERE key = :k", {"k": key}):
+        return 0
+    open_ = _open_since(connection, owner, promise.made)[1]
+    if promise.minor > open_:
+        found = said(promise.minor, owner.currency)
+        raise Refused("PROMISE_TOO_LARGE", which=owner.which, found=found, open=said(open_, owner.currency))
     row = (key, owner.contract_id, owner.term_id, "promise", day_number(promise.made), day_number(promise.pay_by), promise.minor, None, False, promise.by, note, recorded_at)  # fmt: skip
     return bulk_insert(connection, agreements, _AGREEMENT, [row], ignore=True)
 
@@ -100,26 +119,34 @@ def add_plan(
     owner: Owner,
     agreed: date,
     parts: Sequence[tuple[date, int]],
-    open_: int,
     by: str,
     recorded_at: int,
     *,
     default_clause: bool,
 ) -> int:
-    """A plan in instalments over what is open; a later plan replaces it. Raises Refused."""
+    """A plan in instalments over all that is open; a later plan replaces it. Raises Refused."""
     for _, minor in parts:
         _positive(minor, owner)
-    total = sum(minor for _, minor in parts)
-    if total > open_:
-        raise Refused("PLAN_TOO_LARGE", which=owner.which)
     if any(day < agreed for day, _ in parts):
         raise Refused("AGREEMENT_BACKWARDS", found=min(parts)[0].isoformat(), made=agreed.isoformat())
     plan = _key("plan", owner.which, agreed, *sorted(parts))
+    if fetch(connection, "SELECT 1 FROM agreements WHERE plan = :p", {"p": plan}):
+        return 0
+    _adds_up(connection, owner, agreed, sum(minor for _, minor in parts))
     rows = [
         (_key(plan, n), owner.contract_id, owner.term_id, "instalment", day_number(agreed), day_number(day), minor, plan, default_clause, by, None, recorded_at)
         for n, (day, minor) in enumerate(sorted(parts))
     ]  # fmt: skip
     return bulk_insert(connection, agreements, _AGREEMENT, rows, ignore=True)
+
+
+def _adds_up(connection: Connection, owner: Owner, agreed: date, total: int) -> None:
+    least, most = _open_since(connection, owner, agreed)
+    params = {"which": owner.which, "found": said(total, owner.currency)}
+    if total > most:
+        raise Refused("PLAN_TOO_LARGE", **params, open=said(most, owner.currency))
+    if total < least:
+        raise Refused("PLAN_TOO_SMALL", **params, open=said(least, owner.currency))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +221,7 @@ def promises(connection: Connection, as_of: date) -> list[PromiseLine]:
         {"d": day_number(as_of)},
     ):
         promise = Promise(_date(made), _date(until), int(gross), by)
-        state = promise_state(promise, paid.get(term, []), as_of)
-        last[term] = PromiseLine(f"{number}/{code}", currency, promise, state)
+        money = paid.get(term, [])
+        came = paid_between(money, promise.made, min(promise.pay_by, as_of))
+        last[term] = PromiseLine(f"{number}/{code}", currency, promise, promise_state(promise, money, as_of), came)
     return sorted(last.values(), key=lambda p: (p.promise.pay_by, p.which))

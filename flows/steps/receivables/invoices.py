@@ -177,9 +177,19 @@ def _kind(cells: Mapping[str, str]) -> str | None:
     if found is None:
         raise Refused("INVOICE_KIND_UNKNOWN", found=cells["kind"])
     kind, digital = found
-    if digital and not is_digital_number(cells["invoice_no"]):
-        raise Refused("INVOICE_NUMBER_DIGITS", found=cells["invoice_no"], n=len(cells["invoice_no"]))
+    if digital:
+        _twenty_digits(cells["invoice_no"])
     return kind.value
+
+
+def _twenty_digits(number: str) -> None:
+    """As the number of a digital invoice has them. Raises Refused."""
+    if is_digital_number(number):
+        return
+    others = dict.fromkeys(c for c in number if not ("0" <= c <= "9"))
+    if others:
+        raise Refused("INVOICE_NUMBER_CHARACTERS", found=number, others=" ".join(others))
+    raise Refused("INVOICE_NUMBER_DIGITS", found=number, n=len(number))
 
 
 def _free(book: _Book, claim: TermClaim, number: str) -> None:

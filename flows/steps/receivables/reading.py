@@ -76,6 +76,16 @@ def below_zero(text: str) -> bool:
     return _OUT.fullmatch(_SIGNS.sub("", _plain(text))) is not None
 
 
+def agreed_amount(text: str, currency: str) -> int:
+    """An amount that a person gives a command, written as in the files. Raises Refused."""
+    try:
+        return read_amount(text, currency)
+    except Refused as problem:
+        if problem.code != "ROW_AMOUNT_NOT_POSITIVE":
+            raise
+        raise Refused("AGREEMENT_NOT_POSITIVE", found=text) from None
+
+
 def read_amount(text: str, currency: str) -> int:
     """A positive amount in minor units; 1,234.50 and 1.234,50 where they can mean only one thing. Raises Refused."""
     plain = _SIGNS.sub("", _BRACKETS.sub(r"-\1", _plain(text)))

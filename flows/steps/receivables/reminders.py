@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from connectors.store.bulk import fetch, wanted_ids
 from flows.steps.evaluation.columns import day_number
 from flows.steps.post import owe
-from flows.steps.receivables.agreements import PromiseLine, Touch, add_touches, promises, terms_by_name
+from flows.steps.receivables.agreements import PromiseLine, Touch, add_touches, promises, said, terms_by_name
 from flows.steps.receivables.clocks import clock_findings
 from flows.steps.receivables.columns import OpenTerms, reminders_due
 from flows.steps.receivables.credit_balances import credit_balances
@@ -418,7 +418,9 @@ def _broken(promised: Sequence[PromiseLine], open_: set[str]) -> list[Finding]:
             {
                 "which": p.which,
                 "day": p.promise.pay_by.isoformat(),
-                "amount": f"{p.currency} {amount_text(p.promise.minor, minor_digits(p.currency))}",
+                "amount": said(p.promise.minor, p.currency),
+                "came": said(p.came, p.currency),
+                "missing": said(p.promise.minor - p.came, p.currency),
             },
         )
         for p in promised

@@ -261,7 +261,7 @@ def test_a_plan_asks_only_for_what_has_passed(own: Books) -> None:
     parts = [(date(2026, 2, 20), 100_00), (date(2026, 4, 20), 200_00)]
     with own.store.begin() as connection:
         owner = find_term(connection, "C-1/T1")
-        add_plan(connection, owner, date(2026, 2, 1), parts, 300_00, "Wang", NOW, default_clause=False)
+        add_plan(connection, owner, date(2026, 2, 1), parts, "Wang", NOW, default_clause=False)
     body, _ = pack(own, "C-1/T1")
     assert (body["terms"][0]["asked"], body["terms"][0]["days_late"]) == ("100.00", 9)
     assert pack(own, "C-1/T1", day="2026-02-15")[0]["terms"][0]["asked"] == "0.00"

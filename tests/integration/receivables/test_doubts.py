@@ -305,6 +305,8 @@ def test_special_and_general_invoices_of_twenty_digits(desk: Desk) -> None:
     head = "合同,条款,发票号码,开票日期,价税合计,金额,税额,发票票种,发票状态\n"
     row = f"C-1,T1,{NUMBER},2026-11-19,400.00,377.36,22.64,数电票（增值税专用发票）,正常\n"
     assert codes(desk.invoices(head + row.replace(NUMBER, NUMBER[:-1]))) == ["INVOICE_NUMBER_DIGITS"]
+    odd = desk.invoices(head + row.replace(NUMBER, NUMBER[:-1] + "X"))
+    assert (codes(odd), odd.findings[0].params["others"]) == (["INVOICE_NUMBER_CHARACTERS"], "X")
     assert codes(desk.invoices(head + row.replace("专用", "特殊"))) == ["INVOICE_KIND_UNKNOWN"]
     assert codes(
         desk.invoices(head.replace("价税合计,", "").replace("发票状态", "原因") + row.replace(",400.00", ""))

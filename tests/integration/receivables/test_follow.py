@@ -14,7 +14,7 @@ from flows.steps.evaluation.columns import day_number
 from flows.steps.receivables.reminders import reminders
 from flows.steps.receivables.standing import open_terms
 from tests.integration.receivables.conftest import Desk
-from tests.integration.receivables.test_imports import BILLED
+from tests.integration.receivables.test_imports import BILLED, CAMT, NTRY
 
 #: T1 of C-1: 400.00, received 19 November 2026, due 10 days later: Sunday 29 November, so Monday 30 November.
 DUE = date(2026, 11, 30)
@@ -39,6 +39,10 @@ def command(desk: Desk, *arguments: str, code: int = 0) -> str:
     done = CliRunner().invoke(app, [*arguments, "--config", str(desk.folder / "huikuan.toml")])
     assert done.exit_code == code, done.output
     return done.stdout
+
+
+def _config(desk: Desk) -> list[str]:
+    return ["--config", str(desk.folder / "huikuan.toml")]
 
 
 def as_json(desk: Desk, *arguments: str, code: int = 0):
@@ -135,6 +139,26 @@ def test_a_promise_pauses_and_its_breach_is_noticed_the_next_night(owing: Desk) 
     command(owing, "promise", "C-1/T1", "2026-01-01", "400.00", "--by", "Wang", code=2)
 
 
+def test_what_came_of_a_broken_promise_and_what_is_missing(owing: Desk) -> None:
+    command(owing, "promise", "C-1/T1", later(20).isoformat(), "400.00", "--by", "Wang", "--day", later(5).isoformat())
+    owing.payments("date,amount,currency,contract,term\n2026-12-10,150.00,CNY,C-1,T1\n", today=later(11))
+    (broken,) = [f for f in owing.firm.night(day=later(21)).report.findings if f.code == "PROMISE_BROKEN"]
+    assert (broken.params["came"], broken.params["missing"]) == ("CNY 150.00", "CNY 250.00")
+    assert "CNY 250.00" in broken.text("zh-CN")
+
+
+def test_no_more_is_promised_than_is_open(owing: Desk) -> None:
+    over = ["promise", "C-1/T1", later(20).isoformat(), "64,444.44", "--by", "Wang", "--day", later(5).isoformat()]
+    said = CliRunner().invoke(app, [*over, *_config(owing)])
+    assert (said.exit_code, "64444.44" in said.output, "400.00" in said.output) == (2, True, True)
+    odd = CliRunner().invoke(app, [*over[:3], "viel", *over[4:], *_config(owing)])
+    assert (odd.exit_code, "1288888.88" in odd.output) == (2, True)  # of the catalogue, which has both languages
+    # What came since it was made is part of what was promised.
+    owing.payments("date,amount,currency,contract,term\n2026-12-10,150.00,CNY,C-1,T1\n", today=later(11))
+    command(owing, *over[:3], "400.00", *over[4:])
+    command(owing, *over[:3], "250.01", "--by", "Wang", "--day", later(12).isoformat(), code=2)
+
+
 def test_a_kept_promise_is_kept(owing: Desk) -> None:
     command(owing, "promise", "C-1/T1", later(20).isoformat(), "100.00", "--by", "Wang", "--day", later(5).isoformat())
     owing.payments("date,amount,currency,contract,term\n2026-12-10,100.00,CNY,C-1,T1\n", today=later(11))
@@ -178,16 +202,20 @@ def test_an_extension_moves_what_is_due_and_not_the_history(owing: Desk) -> None
 
 
 def test_a_plan_splits_what_is_open(owing: Desk) -> None:
-    parts = [f"{later(30).isoformat()}=100.00", f"{later(60).isoformat()}=200.00"]
+    parts = [f"{later(30).isoformat()}=100.00", f"{later(60).isoformat()}=300.00"]
     command(owing, "plan", "C-1/T1", *parts, "--by", "Wang", "--day", later(3).isoformat())
     with owing.firm.store.read() as connection:
         terms = open_terms(connection, day_number(later(40)))
     assert list(zip(terms.due.tolist(), terms.open.tolist(), strict=True)) == [
-        (day_number(later(30)), 10000), (day_number(later(60)), 20000), (day_number(DUE), 10000),
+        (day_number(later(30)), 10000), (day_number(later(60)), 30000),
     ]  # fmt: skip
     rows = as_json(owing, "ageing", "--as-of", later(40).isoformat())
-    assert {r["bucket"]: r["open"] for r in rows} == {"1-30": "100.00", "31-60": "100.00", "not_due": "200.00"}
+    assert {r["bucket"]: r["open"] for r in rows} == {"1-30": "100.00", "not_due": "300.00"}
     command(owing, "plan", "C-1/T1", "2027-01-01=400.01", "--by", "Wang", code=2)
+    less = CliRunner().invoke(app, ["plan", "C-1/T1", "2027-01-01=1,00.00", "--by", "Wang", *_config(owing)])
+    assert (less.exit_code, "1,00.00" in less.output) == (2, True)
+    less = CliRunner().invoke(app, ["plan", "C-1/T1", "2027-01-01=399.99", "--by", "Wang", *_config(owing)])
+    assert (less.exit_code, "CNY 399.99" in less.output, "CNY 400.00" in less.output) == (2, True, True)
     command(owing, "plan", "C-1/T1", "--by", "Wang", code=2)
     command(owing, "plan", "C-1/T1", "2027-01-01", "--by", "Wang", code=2)
 
@@ -309,3 +337,13 @@ def test_imports_by_command(desk: Desk) -> None:
     command(desk, "allocate", line, "C-1/T1", "--by", "Wang")
     assert as_json(desk, "allocate") == []
     command(desk, "import", "payments", str(desk.folder / "nothing.csv"), code=2)
+
+
+def test_what_an_import_says_asks_for_a_person(owing: Desk) -> None:
+    """Exit code 1: done, and something waits."""
+    early = owing.file("early.csv", "contract,term,number,issued,amount\nC-1,T2,A1,2026-11-19,600.00\n")
+    command(owing, "import", "invoices", str(early), "--as-of", "2026-11-20", code=1)
+    command(owing, "import", "invoices", str(early), "--as-of", "2026-11-20", code=0)
+    body = NTRY.format(amount="400.00", mark="DBIT", status="BOOK", ref="B9", details="")
+    back = CAMT.format(entries=body.replace("<Sts>", "<RvslInd>true</RvslInd><Sts>"))
+    command(owing, "import", "payments", str(owing.file("s.xml", back)), "--as-of", "2026-11-20", code=1)

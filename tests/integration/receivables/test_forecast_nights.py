@@ -154,7 +154,7 @@ def test_plans_extensions_bills_and_payments(firm: Company) -> None:
     with firm.store.begin() as connection:
         owner = find_term(connection, "HT-1/P4")
         parts = [(date(2027, 3, 1), 300_000), (date(2027, 4, 1), 500_000)]
-        add_plan(connection, owner, THIRD, parts, 1_000_000, "Wang", desk.now(), default_clause=False)
+        add_plan(connection, owner, THIRD, parts, "Wang", desk.now(), default_clause=False)
     told = night(firm, THIRD)
     adds_up(after, told)
     # Instalments are due dates: the customer's 14 days come on top. The bill pays its own part.

@@ -56,6 +56,12 @@ def test_the_ready_list_goes_round(desk: Desk) -> None:
     assert status(desk) == [("C-1", "T1", 1, "invoiced")]
 
 
+def test_the_ready_list_handed_back_as_it_was(desk: Desk) -> None:
+    outcome = desk.invoices(next((desk.folder / "out").rglob("*.xlsx")))
+    assert codes(outcome) == ["LIST_NOT_FILLED_IN"]
+    assert "发票号码" in outcome.findings[0].text("zh-CN")
+
+
 @pytest.mark.parametrize(
     ("row", "code"),
     [
@@ -180,11 +186,13 @@ def test_a_number_that_excel_has_broken_is_refused(desk: Desk) -> None:
     assert codes(desk.invoices(desk.folder / "broken.xlsx")) == ["CELL_INEXACT"]
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", HEAD])
-def test_a_file_without_invoices_says_so(desk: Desk, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "code"), [("", "NO_ROWS"), ("a,b\n1,2\n", "NO_ROWS"), (HEAD, "LIST_NOT_FILLED_IN")]
+)
+def test_a_file_without_invoices_says_so(desk: Desk, content: str, code: str) -> None:
     outcome = desk.invoices(content)
     assert outcome.refused
-    assert len(codes(outcome)) == 1
+    assert codes(outcome) == [code]
 
 
 # --- payments ---
