@@ -15,6 +15,8 @@ Mask = npt.NDArray[np.bool_]
 EPOCH = date(1970, 1, 1)
 #: The day that never comes; below it, day arithmetic cannot overflow 32 bits.
 NEVER = 100_000_000
+#: The invoice day of an opening of which nobody says when it was invoiced.
+NO_DAY = 0
 INT64_MAX = 2**63 - 1
 
 

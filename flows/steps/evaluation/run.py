@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.steps.evaluation import amounts as money
 from flows.steps.evaluation.batch import Batch, Rows, ranges, take
-from flows.steps.evaluation.columns import NEVER, Add, Days, Ints, Mask, Op, Rolls, Start
+from flows.steps.evaluation.columns import NEVER, NO_DAY, Add, Days, Ints, Mask, Op, Rolls, Start
 from flows.steps.evaluation.conditions import NodeDays, Plan, TermDays, evaluate_nodes
 from flows.steps.evaluation.days import Calendars, add_days, add_months, end_of_month
 from flows.steps.evaluation.facts import Facts, SlotState
@@ -254,7 +254,8 @@ def _due(batch: Batch, facts: Facts, calendars: Calendars, legal: Days, as_of: D
     terms, claims = batch.terms, facts.claims
     start_of = terms["start"]
     choices = [start_of == Start.READY, start_of == Start.INVOICE_DATE, start_of == Start.INVOICE_RECEIVED]
-    start = np.select(choices, [legal, claims.invoiced, claims.received], NEVER).astype(np.int32)
+    issued, received = (np.where(day == NO_DAY, NEVER, day) for day in (claims.invoiced, claims.received))
+    start = np.select(choices, [legal, issued, received], NEVER).astype(np.int32)
     started = (start <= as_of) & (status != NOT_READY) & (status != WAIVED)
     due, beyond = np.full(len(terms), NEVER, np.int32), np.zeros(len(terms), bool)
     pick = np.flatnonzero(started)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import fetch, wanted_ids
 from flows.steps.evaluation.batch import Rows, from_bytes
-from flows.steps.evaluation.columns import NEVER, Days, Ints, Mask, Start, day_number
+from flows.steps.evaluation.columns import NEVER, NO_DAY, Days, Ints, Mask, Start, day_number
 from flows.steps.evaluation.days import Calendars
 from flows.steps.evaluation.run import INVOICED, NOT_READY, PAID, PART_PAID, READY, STATUS_NAMES, due_of
 from flows.steps.followed import followed
@@ -36,8 +36,6 @@ BASES = ("planned", "ready", "invoiced", "bill", "promise", "instalment", "exten
     DISPUTED,
 ) = range(len(BASES))  # fmt: skip
 UNDATED_FROM = NO_PLAN
-#: An opening that was invoiced nobody says when stands in the ledger on this day.
-NO_DAY = 0
 #: Beyond the last day a calendar knows, the forecast counts Monday to Friday, and says so.
 YEARS_AHEAD = 10
 #: Whose habit an assumed invoice date follows.
