@@ -232,7 +232,7 @@ def test_a_plan_is_explained_by_instalment(desk: Desk) -> None:
     parts = [(date(2026, 3, 2), 40_000_00), (date(2026, 4, 1), 60_000_00)]
     with desk.firm.store.begin() as connection:
         owner = find_term(connection, "HT-1/A")
-        add_plan(connection, owner, DAY, parts, 100_000_00, "Wang", desk.now(), default_clause=False)
+        add_plan(connection, owner, DAY, parts, "Wang", desk.now(), default_clause=False)
     values = explained(desk, "A")
     assert values["agreed_due_on"] == "2026-03-02"
     assert values["instalments"] == [
