@@ -7,14 +7,14 @@ other parts without a word; such a change belongs into an amendment, which has a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid5
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from connectors.store.bulk import bulk_insert, fetch, wanted_ids
-from flows.steps.evaluation.columns import day_number
+from flows.steps.evaluation.columns import as_date, day_number
 from models.domain import contracts as m
 from models.domain.findings import Finding, Place, Severity
 from models.domain.ready import NAMESPACE
@@ -54,22 +54,33 @@ def _standing_versions(connection: Connection, numbers: Collection[str]) -> dict
     return found
 
 
-def _billed(connection: Connection, ids: Sequence[int]) -> dict[int, set[str]]:
-    """By contract: the terms with an invoice that was neither cancelled nor taken back entirely."""
+@dataclass(slots=True)
+class _Billed:
+    """The terms of a contract with an invoice that stands, and the day of the last one."""
+
+    terms: set[str] = field(default_factory=set)
+    until: int = 0
+
+
+def _billed(connection: Connection, ids: Sequence[int]) -> dict[int, _Billed]:
+    """By contract: invoices that were neither cancelled nor taken back entirely."""
     table = wanted_ids(connection, ids)
-    found: dict[int, set[str]] = {}
-    for contract, term in fetch(
+    found: dict[int, _Billed] = {}
+    for contract, term, day in fetch(
         connection,
-        f"SELECT i.contract_id, t.code FROM invoices i JOIN {table} w ON w.id = i.contract_id JOIN terms t ON t.id = i.term_id "
+        f"SELECT i.contract_id, t.code, i.issued_day FROM invoices i JOIN {table} w ON w.id = i.contract_id JOIN terms t ON t.id = i.term_id "
         "WHERE i.cancelled_day IS NULL AND COALESCE(i.number, '') <> :opening AND (i.gross IS NULL OR i.gross > "
         "(SELECT COALESCE(SUM(k.gross), 0) FROM credits k WHERE k.invoice_id = i.id))",
         {"opening": OPENING},
     ):
-        found.setdefault(contract, set()).add(term)
+        own = found.setdefault(contract, _Billed())
+        own.terms.add(term)
+        own.until = max(own.until, day)
     return found
 
 
-def _contradictions(old: m.Contract, new: m.Contract, billed: Collection[str]) -> Iterator[Finding]:
+def _contradictions(old: m.Contract, new: m.Contract, invoices_: _Billed) -> Iterator[Finding]:
+    billed = invoices_.terms
     terms = {t.id: t for t in new.terms}
     was = {t.id: t for t in old.terms}
     gone = sorted(code for code in billed if code in was and code not in terms)
@@ -80,12 +91,15 @@ def _contradictions(old: m.Contract, new: m.Contract, billed: Collection[str]) -
     )
     if reworded:
         yield _finding("INVOICED_TERM_CHANGED", new, terms=", ".join(reworded))
-    if _price(old) != _price(new):
-        yield _finding("PRICE_CHANGED_AFTER_INVOICE", new, terms=", ".join(sorted(billed)))
+    if _price(old, invoices_.until) != _price(new, invoices_.until):
+        day = as_date(invoices_.until)
+        yield _finding("PRICE_CHANGED_AFTER_INVOICE", new, terms=", ".join(sorted(billed)), day=day)
 
 
-def _price(contract: m.Contract) -> tuple[object, ...]:
-    return contract.currency, contract.price_basis, contract.tax_rounding, contract.lines
+def _price(contract: m.Contract, until: int) -> tuple[object, ...]:
+    """What the price was on a day: an amendment that is dated back rewrites it, too."""
+    amended = tuple(a for a in contract.amendments if day_number(a.effective) <= until)
+    return contract.currency, contract.price_basis, contract.tax_rounding, contract.lines, amended
 
 
 def _finding(code: str, contract: m.Contract, **params: object) -> Finding:

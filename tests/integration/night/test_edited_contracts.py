@@ -122,6 +122,16 @@ def test_what_was_invoiced_cannot_be_rewritten_the_version_before_holds(
     assert _listed(firm) == then
 
 
+@pytest.mark.parametrize(("effective", "taken"), [("2026-11-20", False), ("2026-11-21", True)])
+def test_an_amendment_may_not_be_dated_back_over_an_invoice(firm: Company, effective: str, taken: bool) -> None:
+    invoice(firm.store, "F-1", "T1", TODAY)
+    amended = f'\namendments: [{{id: AM1, effective: {effective}, new_total: "2000.00"}}]\nterms:'
+    _edit(firm, ("\nterms:", amended))
+    outcome = _night(firm)
+    assert ("PRICE_CHANGED_AFTER_INVOICE" not in _codes(outcome)) is taken
+    assert _listed(firm) == {"T2": 72857 if taken else 30000}
+
+
 def test_of_two_files_with_one_number_the_one_that_stays_is_read(firm: Company) -> None:
     first, second = (firm.folder / "contracts" / f"{n}.yaml" for n in ("F-1", "copy"))
     second.write_text(first.read_text(encoding="utf-8").replace("1000.00", "2000.00"), encoding="utf-8")
