@@ -6,7 +6,7 @@ other parts without a word; such a change belongs into an amendment, which has a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid5
 
@@ -27,30 +27,26 @@ OPENING = "opening"  # stands for the number of an invoice of before our time
 # --- what may not change any more --------------------------------------------------------------------
 
 
-def refused_edits(connection: Connection, edited: Sequence[m.Contract]) -> list[Finding]:
-    """Findings against contracts whose new content contradicts an invoice that stands; they keep their version."""
+def refused_edits(connection: Connection, edited: Mapping[int, m.Contract]) -> list[Finding]:
+    """Findings against contracts (by id) whose new content contradicts an invoice that stands; they keep their version."""
     if not edited:
         return []
-    before = _standing_versions(connection, {c.number for c in edited})
-    billed = _billed(connection, [i for i, _ in before.values()])
-    found: list[Finding] = []
-    for new in edited:
-        contract_id, old = before.get(new.number, (0, None))
-        if old is not None and contract_id in billed:
-            found += _contradictions(old, new, billed[contract_id])
-    return found
+    billed = _billed(connection, list(edited))
+    before = _standing_versions(connection, list(billed))
+    return [f for i, old in before.items() for f in _contradictions(old, edited[i], billed[i])]
 
 
-def _standing_versions(connection: Connection, numbers: Collection[str]) -> dict[str, tuple[int, m.Contract | None]]:
-    rows = fetch(
-        connection,
-        "SELECT c.number, c.id, v.long_form, c.file FROM contracts c JOIN contract_versions v ON v.id = c.version_id",
-    )
+def _standing_versions(connection: Connection, ids: Sequence[int]) -> dict[int, m.Contract]:
+    table = wanted_ids(connection, ids)
     found = {}
-    for number, contract_id, text, file in rows:
-        if number in numbers:
-            read = load_contract_text(text, file).contracts
-            found[number] = (contract_id, read[0] if read else None)
+    for contract, text, file in fetch(
+        connection,
+        f"SELECT c.id, v.long_form, c.file FROM contracts c JOIN {table} w ON w.id = c.id "
+        "JOIN contract_versions v ON v.id = c.version_id ORDER BY c.id",
+    ):
+        read = load_contract_text(text, file).contracts
+        if read:
+            found[contract] = read[0]
     return found
 
 

@@ -206,7 +206,7 @@ def _save(connection: Connection, found: Sequence[m.Contract], recorded_at: int)
     ]
     if moved:
         connection.execute(sa.text("UPDATE contracts SET file = :file WHERE id = :id"), moved)
-    edited = [c for c in found if c.number in known and known[c.number][1] != c.content_hash]
+    edited = {known[c.number][0]: c for c in found if c.number in known and known[c.number][1] != c.content_hash}
     failed = refused_edits(connection, edited)
     refused = {f.place.contract for f in failed}
     fresh = []
