@@ -275,12 +275,19 @@ def _said(minor: int, currency: str) -> str:
 def _exceptions(connection: Connection, as_of: int) -> tuple[ExceptionLine, ...]:
     rows = fetch(
         connection,
-        "SELECT c.number, t.code, e.code, e.opened_day, e.detail FROM exceptions e JOIN contracts c ON c.id = e.contract_id "
+        "SELECT c.number, t.code, e.code, e.opened_day, e.detail, c.currency FROM exceptions e JOIN contracts c ON c.id = e.contract_id "
         "LEFT JOIN terms t ON t.id = e.term_id LEFT JOIN exception_closings x ON x.exception_id = e.exception_id "
         "WHERE e.opened_day <= :d AND (x.exception_id IS NULL OR x.closed_day > :d) ORDER BY c.number, t.code, e.code",
         {"d": as_of},
     )
-    return tuple(ExceptionLine(r[0], r[1], r[2], _day(r[3]), r[4]) for r in rows)
+    return tuple(ExceptionLine(r[0], r[1], r[2], _day(r[3]), _detail(r[2], r[4], r[5])) for r in rows)
+
+
+def _detail(code: str, detail: str, currency: str) -> str:
+    """What an exception is about, as people write it; the ledger keeps an amount in minor units."""
+    if code != "NTE_EXCEEDED" or not detail.isdecimal():
+        return detail
+    return f"{currency} {amount_text(int(detail), minor_digits(currency))}"
 
 
 def _forecast(blocked: Iterable[BlockedLine]) -> tuple[ForecastLine, ...]:

@@ -228,3 +228,10 @@ def test_a_booking_that_was_undone_never_was(firm: Company) -> None:
         out = match(connection, [owner], day_number(TODAY), calendar_specs).out
     assert out.last_paid[0] == came
     assert out.outstanding[0] == 0
+
+
+def test_what_a_cap_holds_back_is_told_as_money(firm: Company) -> None:
+    _edit(firm, ("\nterms:", '\nnot_to_exceed: {amount: "450.00", terms: [T1, T2]}\nterms:'))
+    outcome = _night(firm)
+    (told,) = (e for e in outcome.report.exceptions if e.code == "NTE_EXCEEDED")
+    assert (told.term, told.detail) == ("T2", "CNY 150.00")
