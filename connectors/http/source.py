@@ -26,8 +26,6 @@ from connectors.registry import missing_projects, none_left
 from models.domain.observations import Observation, Page, Rejected
 from models.ports import PullRequest, Reachability
 
-_AWAY = "away:"  # before a project's id, in what the cursor carries
-
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -189,26 +187,9 @@ class RestSource(ABC):
         await self.prepare()
         projects = await self._wanted(request.projects)
         if not request.projects:
-            self._look_for_missing(projects, int(request.now.timestamp()))
+            none_left(self.name, self.remembered.projects, projects)
         await self.look_for_names(projects)
         return projects
-
-    def _look_for_missing(self, projects: Sequence[Project], now: int) -> None:
-        """Does the account still see what the last pull read? Raises SourceRefused where nothing is left.
-
-        A project that is missing may have been deleted, or the account taken out of it: its milestones stay as they
-        are, and the cursor keeps since when it is away.
-        """
-        known = {k.removeprefix(_AWAY): since for k, since in self.remembered.kept.items() if k.startswith(_AWAY)}
-        before = self.remembered.projects | known.keys()
-        none_left(self.name, before, projects)
-        gone = before - {p.id for p in projects}
-        self.after.kept |= {_AWAY + i: known.get(i, str(now)) for i in gone}
-
-    @property
-    def away(self) -> dict[str, int]:
-        """Projects that an earlier pull read and this one did not see, by id: since when, in unix seconds."""
-        return {k.removeprefix(_AWAY): int(v) for k, v in self.after.kept.items() if k.startswith(_AWAY)}
 
     async def _wanted(self, wanted: Sequence[str]) -> list[Project]:
         found = await self.projects()

@@ -209,48 +209,46 @@ async def test_a_list_that_nobody_counts_and_that_keeps_moving_claims_nothing() 
 # --- projects that the account does not see any more --------------------------------------------------------
 
 
-def _night(vendor: Vendor, cursor: str | None, day: int, **asked: Any) -> tuple[Tool, str]:
+def _pages(vendor: Vendor, cursor: str | None, day: int, **asked: Any) -> list[Page]:
     at = NOW + timedelta(days=day)
     tool = Tool("c", Http("https://tool.example", ApiKey("X-Key", "k"), clock=lambda: at, transport=vendor))
     request = PullRequest((), cursor, asked.get("full", False), at)
 
-    async def read() -> str:
+    async def read() -> list[Page]:
         async with tool:
-            pages = [page async for page in tool.pull(request)]
-        return pages[-1].cursor or ""
+            return [page async for page in tool.pull(request)]
 
-    return tool, asyncio.run(read())
+    return asyncio.run(read())
 
 
-def test_a_project_that_is_missing_is_remembered_until_it_is_back() -> None:
+def _night(vendor: Vendor, cursor: str | None, day: int, **asked: Any) -> str:
+    return _pages(vendor, cursor, day, **asked)[-1].cursor or ""
+
+
+def test_the_last_page_says_which_projects_are_seen() -> None:
     vendor = Vendor()
-    _, cursor = _night(vendor, None, 0)
-    rows = vendor.tasks.pop("p2")
-    tool, cursor = _night(vendor, cursor, 1)
-    assert tool.away == {"p2": int((NOW + timedelta(days=1)).timestamp())}
-    tool, cursor = _night(vendor, cursor, 20)  # also where all is read anew
-    assert tool.away == {"p2": int((NOW + timedelta(days=1)).timestamp())}
-    vendor.tasks["p2"] = rows
-    tool, cursor = _night(vendor, cursor, 21)
-    assert tool.away == {}
+    first = _pages(vendor, None, 0)[-1]
+    assert first.projects == ("p1", "p2")
+    vendor.tasks.pop("p2")
+    assert _pages(vendor, first.cursor, 1)[-1].projects == ("p1",)
 
 
 def test_no_project_at_all_where_there_were_some_is_no_quiet_night() -> None:
     vendor = Vendor()
-    _, cursor = _night(vendor, None, 0)
+    cursor = _night(vendor, None, 0)
     vendor.tasks.clear()
     for day in (1, 20):
         with pytest.raises(SourceRefused, match="saw 2 projects") as problem:
             _night(vendor, cursor, day)
         assert "--full" in problem.value.advice
-    _, cursor = _night(vendor, cursor, 21, full=True)
+    cursor = _night(vendor, cursor, 21, full=True)
     _night(vendor, cursor, 22)
 
 
 def test_an_account_that_never_saw_a_project_is_not_complained_about() -> None:
     vendor = Vendor()
     vendor.tasks.clear()
-    _, cursor = _night(vendor, None, 0)
+    cursor = _night(vendor, None, 0)
     _night(vendor, cursor, 1)
 
 
