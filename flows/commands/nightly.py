@@ -418,7 +418,8 @@ async def _check(name: str, loaded: Loaded, language: str) -> dict[str, Any]:
         source = wiring.build_source(name, configured, loaded.root)
         async with source:
             found = await source.check()
-            await _begin_to_pull(source, configured)
+            if not found.missing:
+                await _begin_to_pull(source, configured)
     except SourceError as problem:
         return line | _failed(problem.trouble, language)
     except Exception as problem:  # noqa: BLE001 - whatever a connector raises, the other lines are printed

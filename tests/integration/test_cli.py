@@ -220,8 +220,10 @@ def test_check_finds_what_only_a_pull_would(firm) -> None:
     assert {n: c["state"] for n, c in lines.items()} == {"rd": "ok", "ops": "failed"}
     assert "OPS" in lines["ops"]["advice"]
     config.write_text(asked)
-    firm.world.faults.append(Fault("/mission/", "status", times=10_000, status=403))
-    assert {n: c["state"] for n, c in _connection_lines(firm).items()} == {"rd": "ok", "ops": "failed"}
+    firm.world.faults.append(Fault("/mission/projects/", "status", times=10_000, status=403))
+    lines = _connection_lines(firm)
+    assert {n: c["state"] for n, c in lines.items()} == {"rd": "ok", "ops": "lacking"}
+    assert "/tasks" in str(lines["ops"]["missing"])
     firm.world.faults.clear()
     (firm.folder / "plan.csv").write_text("id,name,state,date\n1,A,done,2026-11-01\n2,B,maybe,\n")
     config.write_text(
