@@ -62,15 +62,16 @@ def load_contracts(
     """Bring the store's contracts up to the files; with `full`, of files that did not change too."""
     with store.read() as connection:
         known = {r[0]: r[1:] for r in fetch(connection, "SELECT path, sha256, numbers, findings FROM contract_files")}
-        full = full or _older_rules(connection)
+        older = _of_older_rules(connection)
     changed: list[_Read] = []
     numbers: dict[str, list[str]] = {}
     findings: list[Finding] = []
     for path in paths:
         name, data = _shown(path, root), path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        if not full and name in known and known[name][0] == digest:
-            numbers[name] = orjson.loads(known[name][1])
+        own = orjson.loads(known[name][1]) if name in known else []
+        if not full and name in known and known[name][0] == digest and older.isdisjoint(own):
+            numbers[name] = own
             findings += [_finding(f) for f in orjson.loads(known[name][2])]
             continue
         loaded = load_contract_bytes(data, name)
@@ -100,16 +101,15 @@ class _Read:
     findings: list[Finding]
 
 
-def _older_rules(connection: Connection) -> bool:
-    """Is a contract in force compiled by the rules of another version of this program?"""
-    return bool(
-        fetch(
-            connection,
-            "SELECT 1 FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
-            "WHERE c.active AND v.rule_version <> :rule LIMIT 1",
-            {"rule": RULE_VERSION},
-        )
+def _of_older_rules(connection: Connection) -> set[str]:
+    """The contracts in force that were compiled by the rules of another version of this program."""
+    rows = fetch(
+        connection,
+        "SELECT c.number FROM contracts c JOIN contract_versions v ON v.id = c.version_id "
+        "WHERE c.active AND v.rule_version <> :rule",
+        {"rule": RULE_VERSION},
     )
+    return {number for (number,) in rows}
 
 
 def _doubled(numbers: dict[str, list[str]]) -> list[Finding]:
