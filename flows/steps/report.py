@@ -287,7 +287,7 @@ def _detail(code: str, detail: str, currency: str) -> str:
     """What an exception is about, as people write it; the ledger keeps an amount in minor units."""
     if code != "NTE_EXCEEDED" or not detail.isdecimal():
         return detail
-    return f"{currency} {amount_text(int(detail), minor_digits(currency))}"
+    return _said(int(detail), currency)
 
 
 def _forecast(blocked: Iterable[BlockedLine]) -> tuple[ForecastLine, ...]:
